@@ -1,0 +1,1 @@
+"""Who does it: mailboxes, loops, supervision, cells, router, executors, domains, stores, the node."""

@@ -1,0 +1,1 @@
+"""How one drives a hypervisor: the contract, the registry, one folder for each kind."""

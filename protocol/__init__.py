@@ -1,0 +1,1 @@
+"""How one talks to a node: catalogue, wire, clients, command line."""
