@@ -1,0 +1,381 @@
+"""What a hypervisor driver must do, and what it may do beside.
+
+A driver serves one connection. All `async` methods run on that connection's event loop
+and must await whatever may take time, under a deadline: a wait outside memory that blocks
+the loop is a bug. Blocking tools go through `DriverEnv.blocking`. Verbs of one domain are
+never called concurrently, except `KillHandle.kill` and `destroy`.
+
+`Driver` is mandatory; each further ability is a narrow protocol with a declared
+`Capability`. The registry checks declarations against methods when it loads a driver, and
+the router answers `unsupported` from them before anything is queued.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+from ..config.states import State
+from .facts import FactSink, KillHandle
+from .uri import ConnectionUri
+
+T = TypeVar("T")
+
+
+class Capability(StrEnum):
+    """Abilities beyond the mandatory contract; each names the protocol that provides it."""
+
+    SUSPEND = "suspend"
+    RESET = "reset"
+    MONITOR = "monitor"
+    STATS = "stats"
+    CONSOLE = "console"
+    DOMAIN_CAPABILITIES = "domain_capabilities"
+    NATIVE_DEFINITIONS = "native_definitions"
+    SAVE = "save"
+    SNAPSHOTS = "snapshots"
+    HOTPLUG = "hotplug"
+    MIGRATION = "migration"
+    AGENT = "agent"
+
+
+class Scope(StrEnum):
+    """Whether a connection's guests run on this host or on another."""
+
+    HOST = "host"
+    REMOTE = "remote"
+
+
+class StartMode(Enum):
+    """How a guest comes into being."""
+
+    BOOT = "boot"
+    RESTORE = "restore"
+    INCOMING = "incoming"
+
+
+class CancelFlag:
+    """Set when a start is no longer wanted; the driver looks after each step."""
+
+    __slots__ = ("_reason",)
+
+    def __init__(self) -> None:
+        self._reason: str | None = None
+
+    def set(self, reason: str) -> None:
+        """Ask the start to give up."""
+        self._reason = reason
+
+    @property
+    def reason(self) -> str | None:
+        """Why the start shall give up, or None."""
+        return self._reason
+
+    def check(self) -> None:
+        """Raise `Cancelled` when the start shall give up."""
+        if self._reason is not None:
+            from ..config.errors import Cancelled
+
+            raise Cancelled(f"the start was cancelled: {self._reason}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Which guest a verb is about."""
+
+    uuid: str
+    name: str
+    incarnation: int = 0
+    id: int | None = None
+
+
+Handle = dict[str, Any]
+"""What a driver needs to find a guest again after a restart of the node: plain data that
+MessagePack can pack, with `version`; opaque to everybody else, at most 64 KiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRequest:
+    """All that a driver needs to start a guest."""
+
+    target: Target
+    xml: str
+    mode: StartMode = StartMode.BOOT
+    paused: bool = False
+    token: str = ""
+    cancel: CancelFlag = field(default_factory=CancelFlag)
+    record: Callable[[Handle], Awaitable[None]]
+    """Makes a handle durable; the driver awaits it before it spawns anything and again
+    when the handle is complete."""
+    facts: FactSink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A guest that runs: its handle, state, and the XML of the live guest."""
+
+    handle: Handle
+    state: State
+    reason: str
+    pid: int | None = None
+    live_xml: str | None = None
+    kill: KillHandle | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What the hypervisor says of a guest now."""
+
+    state: State
+    reason: str
+    pid: int | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A guest that exists on the hypervisor, known to mechane or not."""
+
+    uuid: str
+    name: str
+    state: State
+    reason: str
+    xml: str | None = None
+    handle: Handle | None = None
+    persistent: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """What a handle recorded before a crash of the node turned out to be."""
+
+    target: Target
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HypervisorInfo:
+    """What `open` learnt of the hypervisor."""
+
+    version: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """Seconds that a driver may wait, by kind of command (settings, [deadlines])."""
+
+    query_s: float = 5.0
+    change_s: float = 30.0
+    start_s: float = 60.0
+    probe_s: float = 30.0
+    tool_s: float = 60.0
+    destroy_grace_s: float = 2.0
+
+
+class DriverEnv(Protocol):
+    """What the node gives a driver."""
+
+    uri: ConnectionUri
+    state_dir: Path
+    """Durable folder of this connection (0700)."""
+    runtime_dir: Path
+    """Folder of this connection that may vanish at boot (0700)."""
+    settings: Mapping[str, Any]
+    """The driver's own section of the settings, such as [qemu]."""
+    deadlines: Deadlines
+    loop: asyncio.AbstractEventLoop
+
+    async def blocking(self, function: Callable[..., T], /, *args: Any, deadline_s: float, domain: str = "") -> T:
+        """Run a blocking function on the connection's bounded pool.
+
+        Args:
+            function: what to run.
+            args: its arguments.
+            deadline_s: seconds until DeadlineExceeded is raised; the thread is given up on.
+            domain: UUID it runs for; an unresponsive domain holds at most one thread.
+        """
+        ...
+
+    async def pure(self, function: Callable[..., T], /, *args: Any, size: int = 0) -> T:
+        """Run a pure function of plain data, in a worker process when `size` bytes is large.
+
+        Errors of config.errors come back as themselves.
+        """
+        ...
+
+    def connection_changed(self, *, up: bool, message: str = "") -> None:
+        """Say that the hypervisor as a whole went away or came back; any thread."""
+        ...
+
+    def domains_changed(self) -> None:
+        """Ask for a fresh `discover`: something changed behind our back; any thread."""
+        ...
+
+    def sink(self, uuid: str) -> FactSink | None:
+        """Return where to report facts of a domain, or None when it is not known."""
+        ...
+
+
+class Driver(ABC):
+    """The mandatory contract. One instance serves one connection."""
+
+    kind: ClassVar[str]
+    """Short name of the kind: qemu, lxc, xen, …"""
+    schemes: ClassVar[tuple[str, ...]]
+    """URI schemes that it serves."""
+    capabilities: ClassVar[frozenset[Capability]]
+    scope: ClassVar[Scope] = Scope.HOST
+
+    def __init__(self, env: DriverEnv) -> None:
+        self.env = env
+
+    @abstractmethod
+    async def open(self) -> HypervisorInfo:
+        """Connect and learn the version; probing that takes long goes on in the background.
+
+        Raises:
+            OperationFailed: the hypervisor cannot be used; the connection is retried.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of everything; guests keep running."""
+
+    @abstractmethod
+    async def discover(self) -> Sequence[Found]:
+        """List the guests that the hypervisor itself knows; empty where only mechane does."""
+
+    @abstractmethod
+    async def define(self, target: Target, xml: str) -> None:
+        """Check a definition against this hypervisor, and register it where it keeps its own.
+
+        Raises:
+            ConfigUnsupported: it asks for what this hypervisor cannot do.
+        """
+
+    @abstractmethod
+    async def undefine(self, target: Target) -> None:
+        """Remove the hypervisor's own registration and what the driver stored for it."""
+
+    @abstractmethod
+    async def start(self, request: StartRequest) -> Started:
+        """Start a guest and return when it runs (or is paused, as asked).
+
+        Reports `Spawned` as soon as there is something to kill, awaits `request.record`
+        before that, looks at `request.cancel` after each step. When it raises, nothing of
+        the guest is left.
+        """
+
+    @abstractmethod
+    async def reattach(self, target: Target, handle: Handle, facts: FactSink) -> Started | None:
+        """Take up a running guest again from its handle, or None when it is gone.
+
+        Reports `Spawned` at once when the process lives, even if its monitor hangs.
+        """
+
+    @abstractmethod
+    async def abandon(self, target: Target, handle: Handle) -> None:
+        """End whatever an unfinished start left behind, and remove its files."""
+
+    @abstractmethod
+    async def inspect(self, target: Target) -> Inspection:
+        """Ask the hypervisor for the guest's state now."""
+
+    @abstractmethod
+    async def shutdown(self, target: Target, mode: str | None) -> None:
+        """Ask the guest to shut down; returns when it was asked."""
+
+    @abstractmethod
+    async def reboot(self, target: Target, mode: str | None) -> None:
+        """Ask the guest to reboot; returns when it was asked."""
+
+    @abstractmethod
+    async def destroy(self, target: Target, grace_s: float) -> None:
+        """Stop the guest without asking it; for drivers without a kill handle."""
+
+    async def finished(self, target: Target) -> None:
+        """Clean up after a guest that exited (sockets, folders, cgroup); called once for each `Exited`."""
+        return None
+
+    async def sweep(self, known: Mapping[str, Handle]) -> Sequence[str]:
+        """End guests of this connection's folders that no handle knows; return what was ended.
+
+        Args:
+            known: handles by domain UUID that the store has.
+        """
+        return ()
+
+
+@runtime_checkable
+class Suspend(Protocol):
+    """Capability suspend."""
+
+    async def suspend(self, target: Target) -> None: ...
+    async def resume(self, target: Target) -> None: ...
+
+
+@runtime_checkable
+class Reset(Protocol):
+    """Capability reset."""
+
+    async def reset(self, target: Target) -> None: ...
+
+
+@runtime_checkable
+class Monitor(Protocol):
+    """Capability monitor."""
+
+    async def monitor_command(self, target: Target, command: str, *, hmp: bool, deadline_s: float) -> Any: ...
+
+
+@runtime_checkable
+class Stats(Protocol):
+    """Capability stats: libvirt's dotted names (cpu.time, balloon.current, block.0.rd.bytes, …).
+
+    `groups` is a subset of cpu, balloon, vcpu, block, interface (state comes from the cell).
+    """
+
+    async def stats(self, target: Target, groups: frozenset[str], *, deadline_s: float) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleChannel:
+    """An open console: a non-blocking file descriptor to read and write, owned by the taker."""
+
+    device: str
+    fd: int
+    close: Callable[[], None]
+
+
+@runtime_checkable
+class Console(Protocol):
+    """Capability console."""
+
+    async def open_console(self, target: Target, device: str | None) -> ConsoleChannel: ...
+
+
+@runtime_checkable
+class DomainCapabilities(Protocol):
+    """Capability domain_capabilities: libvirt's XML plus the same facts as a map."""
+
+    async def get_capabilities(self) -> dict[str, Any]: ...
+    async def get_domain_capabilities(
+        self, *, emulator: str | None, arch: str | None, machine: str | None, virttype: str | None
+    ) -> dict[str, Any]: ...
+
+
+PROTOCOLS: dict[Capability, type] = {
+    Capability.SUSPEND: Suspend,
+    Capability.RESET: Reset,
+    Capability.MONITOR: Monitor,
+    Capability.STATS: Stats,
+    Capability.CONSOLE: Console,
+    Capability.DOMAIN_CAPABILITIES: DomainCapabilities,
+}
+"""Which protocol provides a capability; the registry checks a driver's declaration by it."""

@@ -1,0 +1,5 @@
+"""The declarations of all calls, one module for each group."""
+
+from . import connection, domain, domain_change, domain_observe, events, node, session
+
+MODULES = (session, node, connection, domain, domain_change, domain_observe, events)
