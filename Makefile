@@ -1,0 +1,69 @@
+# Everything a person types.  `make setup` alone gives .venv/bin/mechaned and .venv/bin/mechane.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest -rs
+
+.PHONY: help setup run test lint mypy bench docs conformance test-kill test-soak clean
+
+help: ## show what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+setup: $(STAMP) ## make .venv with mechaned and mechane in .venv/bin
+
+# A virtual environment of python3 >= 3.11.  On Debian that needs python3-venv, which root may install.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "mechane needs Python 3.11 or later; $(PYTHON) is older. Try: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing python3-venv from Debian"; \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null \
+	      || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; }; \
+	  else \
+	    echo "python3-venv is missing. Type: sudo apt-get install -y python3-venv"; exit 1; \
+	  fi; }
+	$(PYTHON) -m venv $(VENV)
+
+# The link lets mypy see the root of the checkout under the name of the package.
+$(STAMP): pyproject.toml | $(BIN)/python
+	@mkdir -p $(VENV)/src && ln -sfn ../.. $(VENV)/src/mechane
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+run: setup ## boot a real guest under a throw-away node and show it
+	@$(BIN)/python -m mechane.tests.guest.demo
+
+test: lint ## ruff, mypy and all fast tests
+	$(PYTEST)
+
+lint: setup mypy ## ruff and mypy
+	$(BIN)/ruff check .
+
+mypy: setup ## mypy in strict mode
+	$(BIN)/mypy
+
+bench: setup ## compare with libvirt's own daemon, where it is installed
+	@$(BIN)/python -m mechane.benchmarks
+
+docs: setup ## write the generated pages of docs/ anew
+	$(BIN)/mechane api --docs docs
+
+conformance: setup ## run every driver through the one contract check
+	$(PYTEST) tests/conformance
+
+test-kill: setup ## kill the node at random moments and at each named point (slow)
+	$(PYTEST) -m "slow and kill"
+
+test-soak: setup ## races a thousand times, fuzzing, hung guests by the dozen (slow)
+	$(PYTEST) -m "slow and not kill"
+
+clean: ## remove what make and the tools made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

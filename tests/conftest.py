@@ -1,0 +1,84 @@
+"""Fixtures and rules of the whole suite.
+
+Markers: `qemu` and `root` skip where the machine cannot; with MECHANE_CI_MUST_RUN=1 such a skip fails the
+run.  `slow` is left out unless the -m expression speaks of it.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mechane.tests.support.paths import short_folder
+from mechane.tests.support.procs import assert_none_left
+
+MUST_RUN = ("qemu", "root")
+QEMU = "qemu-system-x86_64"
+
+
+@pytest.fixture
+def short_tmp() -> Iterator[Path]:
+    """Give a runtime folder with a short path; afterwards nothing may run in it, and it goes."""
+    with short_folder() as folder:
+        yield folder
+        assert_none_left(folder)
+
+
+@pytest.fixture(scope="session")
+def guest_image() -> tuple[Path, Path]:
+    """Give kernel and initrd of the Linux guest, built once for each machine (needs Debian's archive)."""
+    from mechane.tests.guest.image import ensure_image
+
+    image = ensure_image()
+    return image.kernel, image.initrd
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out slow tests unless chosen, and skip what this machine cannot run."""
+    if "slow" not in str(config.getoption("-m")):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        if slow:
+            config.hook.pytest_deselected(items=slow)
+            items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    no_qemu = pytest.mark.skip(reason=f"{QEMU} is not installed")
+    no_root = pytest.mark.skip(reason="needs root")
+    for item in items:
+        if item.get_closest_marker("qemu") and not shutil.which(QEMU):
+            item.add_marker(no_qemu)
+        if item.get_closest_marker("root") and os.geteuid() != 0:
+            item.add_marker(no_root)
+
+
+class MustRun:
+    """Turn the skip of a test that must run here into a failure of the whole run."""
+
+    def __init__(self, items: dict[str, str]) -> None:
+        self.items = items
+        self.skipped: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember each skipped test that carries one of the markers."""
+        if report.skipped and report.nodeid in self.items and not hasattr(report, "wasxfail"):
+            self.skipped.append(f"{report.nodeid} (marked {self.items[report.nodeid]})")
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Name the tests that should have run."""
+        for line in self.skipped:
+            terminalreporter.write_line(f"SKIPPED, BUT MUST RUN HERE: {line}", red=True)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail the run, also when everything else passed."""
+        if self.skipped and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Watch for skips where the environment says that all must run."""
+    if os.environ.get("MECHANE_CI_MUST_RUN") != "1":
+        return
+    marked = {
+        item.nodeid: name for item in session.items for name in MUST_RUN if item.get_closest_marker(name)
+    }
+    session.config.pluginmanager.register(MustRun(marked), "mechane-must-run")
