@@ -1,0 +1,1 @@
+"""What is published of each domain: snapshots, the pure reducer, cells, the directory."""

@@ -1,0 +1,179 @@
+"""The cell of a domain: its published snapshot and its kill handle.
+
+Guarantees:
+- `snapshot` is read without a lock; it is replaced, never changed;
+- every change goes through `put`, under the cell's lock, through the pure `reduce`;
+- the events of a change are in the journal before anybody can see the next change, so
+  the order of a domain's events is the order of its states;
+- watchers are called after the change, outside the lock, from the thread that reported
+  the fact; they must not wait;
+- `kill` never waits, works while the monitor hangs and while a start is under way.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+from ...config.errors import OperationInvalid
+from ...hypervisors.contract import CancelFlag
+from ...hypervisors.facts import Exited, KillHandle, MonitorStuck, Spawned
+from .reduce import Change, reduce
+from .snapshot import Snapshot
+
+Watcher = Callable[[Snapshot], bool]
+"""Called with each new snapshot; returns True when it wants no more."""
+
+
+class EventLog(Protocol):
+    """Where events go; the journal."""
+
+    def append(self, event: dict[str, Any], /) -> object:
+        """Number and keep an event; never waits."""
+        ...
+
+
+class Cell:
+    """What is published of one domain, and how to end its guest."""
+
+    __slots__ = ("_cancel", "_clock", "_killing", "_lock", "_log", "_packed_record", "_packed_state",
+                 "_watchers", "gone", "kill_handle", "snapshot")  # fmt: skip
+
+    def __init__(self, snapshot: Snapshot, log: EventLog, clock: Callable[[], float]) -> None:
+        self.snapshot = snapshot
+        self.kill_handle: KillHandle | None = None
+        self.gone = False
+        self._lock = threading.Lock()
+        self._log = log
+        self._clock = clock
+        self._watchers: list[Watcher] = []
+        self._cancel: CancelFlag | None = None
+        self._killing = False
+        self._packed_record: tuple[Snapshot, bytes] | None = None
+        self._packed_state: tuple[Snapshot, bytes] | None = None
+
+    def put(self, fact: Any) -> Snapshot:
+        """Digest a fact and return the snapshot after it. Any thread; never waits."""
+        with self._lock:
+            before = self.snapshot
+            fact = self._notice(before, fact)
+            after, changes = reduce(before, fact)
+            self.snapshot = after
+            for change in changes:
+                self._log.append(self._event(after, change))
+            watchers = list(self._watchers) if after is not before and self._watchers else ()
+        for watcher in watchers:
+            if watcher(after):
+                self.unwatch(watcher)
+        return after
+
+    def _notice(self, snapshot: Snapshot, fact: Any) -> Any:
+        """Keep the kill handle and what a destroy promised. Under the lock."""
+        if isinstance(fact, Spawned) and fact.incarnation == snapshot.incarnation:
+            self.kill_handle = fact.kill
+            if self._killing:
+                fact.kill.kill(0.0)
+        elif isinstance(fact, Exited) and fact.incarnation == snapshot.incarnation:
+            self.kill_handle = None
+            if self._killing:
+                fact = replace(fact, reason="destroyed")
+        elif isinstance(fact, MonitorStuck) and self._killing:
+            fact = replace(fact, incarnation=-1)  # a guest that is being killed owes no answer
+        return fact
+
+    def _event(self, snapshot: Snapshot, change: Change) -> dict[str, Any]:
+        return {
+            "node": snapshot.node,
+            "kind": change.kind,
+            "event": change.event,
+            "detail": change.detail,
+            "time": self._clock(),
+            "uuid": snapshot.uuid,
+            "name": snapshot.name,
+            "connection": snapshot.connection,
+            "incarnation": snapshot.incarnation,
+            "data": change.data,
+        }
+
+    def begin_start(self, cancel: CancelFlag) -> None:
+        """Remember how a destroy cancels the start that begins now."""
+        with self._lock:
+            self._killing = False
+            self._cancel = cancel
+            self.kill_handle = None
+
+    def end_start(self) -> None:
+        """Forget the start's cancel flag: it ended, well or badly."""
+        with self._lock:
+            self._cancel = None
+
+    def kill(self, grace_s: float) -> bool:
+        """End the guest; returns whether a kill handle took it (else the driver must).
+
+        Raises:
+            OperationInvalid: there is no guest.
+        """
+        with self._lock:
+            snapshot = self.snapshot
+            if not (snapshot.active or snapshot.starting):
+                raise OperationInvalid(
+                    f"domain {snapshot.name} is not running", remedy="start it first", state=snapshot.state.value
+                )
+            self._killing = True
+            if self._cancel is not None:
+                self._cancel.set("destroyed")
+            handle = self.kill_handle
+        if handle is not None:
+            handle.kill(grace_s)
+        return handle is not None
+
+    def cancel_start(self, reason: str) -> bool:
+        """Ask a start that is under way to give up; False when there is none."""
+        with self._lock:
+            if self._cancel is None:
+                return False
+            self._cancel.set(reason)
+            return True
+
+    @property
+    def killing(self) -> bool:
+        """Whether somebody asked to destroy this incarnation."""
+        return self._killing
+
+    def watch(self, watcher: Watcher) -> Snapshot:
+        """Call `watcher` with each snapshot from now on; returns the present one."""
+        with self._lock:
+            self._watchers.append(watcher)
+            return self.snapshot
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Stop calling `watcher`."""
+        with self._lock:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+
+    def bury(self) -> None:
+        """Say that the domain is removed: watchers see `gone` and the last snapshot."""
+        with self._lock:
+            self.gone = True
+            watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            watcher(self.snapshot)
+
+    def packed_record(self) -> bytes:
+        """Return the packed record of the present snapshot, packed once for each snapshot."""
+        snapshot = self.snapshot
+        kept = self._packed_record
+        if kept is None or kept[0] is not snapshot:
+            kept = self._packed_record = (snapshot, snapshot.pack_record())
+        return kept[1]
+
+    def packed_state(self) -> bytes:
+        """Return the packed state of the present snapshot, packed once for each snapshot."""
+        snapshot = self.snapshot
+        kept = self._packed_state
+        if kept is None or kept[0] is not snapshot:
+            kept = self._packed_state = (snapshot, snapshot.pack_state())
+        return kept[1]

@@ -1,0 +1,1 @@
+"""How actors run: loops, loop actors, mailboxes, supervision, guards."""
