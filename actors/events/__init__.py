@@ -1,0 +1,1 @@
+"""What happened: the journal of events and who listens to it."""

@@ -1,0 +1,1 @@
+"""Heavy pure functions in worker processes, away from the node's interpreter lock."""

@@ -1,0 +1,1 @@
+"""Where the node keeps what must outlive it: definitions, ownership, what runs."""
