@@ -132,7 +132,9 @@ class Executors:
                 self.low_tokens.put(_STOP)
 
     def _add(self, *, reserved: bool) -> None:
-        executor: Any = Executor.start(self, reserved=reserved)._actor
+        executor = Executor(self, reserved=reserved)
+        pykka.ActorRegistry.register(executor.actor_ref)
+        executor._start_actor_loop()
         (self._reserved if reserved else self._ordinary).add(executor)
 
     def submit_high(self, call: PendingCall) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, Self
 
 import pykka
 from pykka import messages
@@ -65,6 +65,12 @@ class LoopActor(pykka.Actor):
         self._scheduled = False
         self._running: asyncio.Task[Any] | None = None
         self._dead = False
+
+    def launch(self) -> Self:
+        """Register and start this actor; the caller keeps the object, pykka's ref is weak."""
+        pykka.ActorRegistry.register(self.actor_ref)
+        self._start_actor_loop()
+        return self
 
     @staticmethod
     def _create_actor_inbox() -> Any:

@@ -62,6 +62,14 @@ class Mailbox(Generic[C]):
         if wake is not None:
             wake()
 
+    def urge(self, call: C) -> None:
+        """Queue work of mechane's own before all calls; never refused, also when closed."""
+        with self._lock:
+            self._calls.appendleft(call)
+            wake = self._wake
+        if wake is not None:
+            wake()
+
     def post(self, message: Any) -> None:
         """Queue a control message; never refused."""
         with self._lock:

@@ -1,0 +1,1 @@
+"""A hypervisor connection: its supervisor, the driver's environment, consoles."""

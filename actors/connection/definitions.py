@@ -1,0 +1,159 @@
+"""How a connection defines domains: parse, check, claim, then a verb of the domain's actor."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from cachetools import LRUCache
+
+from ...config.errors import DomainExists, NoDomain, OperationFailed
+from ...hypervisors.contract import Target
+from ..cells.directory import Entry
+from ..domain.orders import Order
+from ..domain.stored import RUN, XML, StoredRun
+from ..router.pending import PendingCall
+from ..stores.aio import apply, fetch
+from ..stores.interface import Operation, Put
+
+if TYPE_CHECKING:
+    from ..services import Services
+    from .env import ConnectionEnv
+
+OFFLOAD_DEADLINE_S = 20.0
+CHECK = "mechane.config.domain:check_define"
+OFFLOAD_BYTES = 8 * 1024
+"""Definitions from this size on are parsed in the worker process."""
+TRIES = 200
+XML_CACHE = 256
+
+
+class Definitions:
+    """Mixed into the supervisor; runs on its loop."""
+
+    services: Services
+    env: ConnectionEnv
+    driver: Any
+    uri: Any
+
+    async def _parsed(self, xml: str) -> tuple[str, dict[str, Any]]:
+        """Return the normalised XML and its summary."""
+        if len(xml) >= OFFLOAD_BYTES:
+            text, summary = await self.services.offload.run(CHECK, xml, deadline_s=OFFLOAD_DEADLINE_S)
+        else:
+            from ...config.domain import check_define
+
+            text, summary = check_define(xml)
+        return (text.decode() if isinstance(text, bytes) else text), summary
+
+    async def define(self, call: PendingCall) -> None:
+        """Check a definition and hand it to the domain's actor, which stores it."""
+        xml, summary = await self._parsed(call.args["xml"])
+        await self.driver.define(Target(uuid=summary["uuid"], name=summary["name"]), xml)
+        await self._hand_over(Order(verb="define", args={"xml": xml, "summary": summary}, call=call), summary)
+
+    async def create(self, call: PendingCall) -> None:
+        """Check a transient domain's XML and hand it to a new actor, which starts it."""
+        xml, summary = await self._parsed(call.args["xml"])
+        await self.driver.define(Target(uuid=summary["uuid"], name=summary["name"]), xml)
+        args = {**call.args, "xml": xml, "summary": summary}
+        await self._hand_over(Order(verb="create", args=args, call=call), summary)
+
+    async def _hand_over(self, order: Order, summary: dict[str, Any]) -> None:
+        """Find or make the entry and offer the order; try again while an old one is being removed."""
+        assert order.call is not None
+        for _ in range(TRIES):
+            entry = self.services.directory.get(summary["uuid"])
+            if entry is None:
+                entry = self._claim(summary)
+            self._same(entry, summary)
+            try:
+                entry.mailbox.offer(order)
+                return
+            except NoDomain:
+                await asyncio.sleep(0.005)  # the actor is taking the old domain out right now
+            if order.call.done:
+                return
+        raise OperationFailed(f"domain {summary['name']} is still being removed", remedy="try again")
+
+    def _claim(self, summary: dict[str, Any]) -> Entry:
+        entry = self.new_entry(summary["uuid"], summary["name"], visible=False)  # type: ignore[attr-defined]  # the supervisor's
+        from ..domain.defining import size_of
+
+        cell = entry.cell
+        cell.snapshot = replace(cell.snapshot, size=size_of(summary), title=summary.get("title") or "")
+        self.services.directory.add(entry)
+        found: Entry = entry
+        return found
+
+    def _same(self, entry: Entry, summary: dict[str, Any]) -> None:
+        snapshot = entry.cell.snapshot
+        if snapshot.connection != self.uri.text or snapshot.name != summary["name"]:
+            raise DomainExists(
+                f"UUID {summary['uuid']} belongs to domain {snapshot.name} of {snapshot.connection}",
+                remedy="use another UUID, or domain.rename to change a name", uuid=summary["uuid"],
+            )  # fmt: skip
+
+    async def definition(self, entry: Entry) -> str:
+        """Return the stored XML of a domain (cached by version).
+
+        Raises:
+            OperationFailed: the store has none.
+        """
+        cache: LRUCache[tuple[str, int], str] = self.__dict__.setdefault("_xml_cache", LRUCache(XML_CACHE))
+        key = (entry.uuid, entry.xml_version)
+        if entry.stored_version and key in cache:
+            return cache[key]
+        if entry.stored_version:
+            found = await fetch(self.services.definitions, XML + entry.uuid)
+            text = found.value.decode() if found else ""
+        else:
+            found = await fetch(self.services.runtime, RUN + entry.uuid)
+            text = StoredRun.unpack(found.value).xml if found else ""
+        if not text:
+            raise OperationFailed(f"the definition of {entry.uuid} is not in the store", remedy="define it again")
+        if entry.stored_version:
+            cache[key] = text
+        return text
+
+    async def keep_transient(self, entry: Entry, ops: list[Operation]) -> None:
+        """Remove a running domain's definition; its run record keeps the XML."""
+        xml = await self.definition(entry)
+        await self._rewrite_run(entry, xml, ops)
+
+    async def change_transient(self, entry: Entry, xml: str) -> None:
+        """Replace the XML of a transient domain."""
+        await self._rewrite_run(entry, xml, [])
+
+    async def _rewrite_run(self, entry: Entry, xml: str, ops: list[Operation]) -> None:
+        services = self.services
+        found = await fetch(services.runtime, RUN + entry.uuid)
+        if found is None:
+            raise OperationFailed(f"domain {entry.uuid} has no run record", remedy="try again")
+        run = replace(StoredRun.unpack(found.value), xml=xml)
+        put = Put(RUN + entry.uuid, run.pack(), if_version=found.version)
+        if services.runtime is services.definitions:
+            await apply(services.definitions, [*ops, put])
+        else:
+            await apply(services.runtime, [put])
+            if ops:
+                await apply(services.definitions, ops)
+
+    async def edit_metadata(self, xml: str, kind: str, value: str | None, uri: str | None, key: str | None) -> str:
+        """Return the XML with title, description or a metadata element changed."""
+        from ...config import domain as model
+
+        if kind == "title":
+            return model.set_title(xml, value)
+        if kind == "description":
+            return model.set_description(xml, value)
+        assert uri is not None
+        return model.set_metadata(xml, uri, key or "", value)
+
+    async def rename_xml(self, xml: str, name: str) -> str:
+        """Return the XML with another name, checked as a definition is."""
+        from ...config import domain as model
+
+        return model.set_name(xml, name)
+

@@ -1,0 +1,401 @@
+"""The supervisor of one hypervisor connection and its domain actors.
+
+It is a loop actor itself: connection calls arrive in its mailbox and run as tasks side by
+side (bounded), so one slow definition holds up no other. Guarantees:
+
+- all of its domains, its driver and itself share one event loop and no other;
+- a crash of a domain actor means a new actor on the same mailbox, with a re-attach of the
+  guest; too many within the window quarantine that domain only;
+- a driver that cannot be opened is tried again with growing pauses; one that crashes too
+  often is quarantined until an operator re-attaches it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from typing import Any
+
+from ...config.errors import Busy, MechaneError, NoDomain, Quarantined
+from ...hypervisors.contract import PROTOCOLS, Capability, Deadlines, Driver, Found, HypervisorInfo, Target
+from ...hypervisors.facts import Exited, Fact, FactSink
+from ...hypervisors.registry import DRIVERS, driver_class
+from ...hypervisors.uri import ConnectionUri
+from ..cells import facts
+from ..cells.cell import Cell
+from ..cells.directory import Entry
+from ..cells.snapshot import Size, Snapshot
+from ..domain.actor import DomainActor
+from ..domain.orders import DestroyByDriver, Guestless, Order
+from ..domain.stored import StoredRun
+from ..router.pending import PendingCall
+from ..router.router import incident, unsupported
+from ..runtime.loop_actor import LoopActor
+from ..runtime.loop_thread import LoopThread
+from ..runtime.mailbox import Mailbox
+from ..runtime.supervision import RestartWindow
+from ..services import Services
+from .consoles import Consoles
+from .definitions import Definitions
+from .env import ConnectionEnv
+
+RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Pauses before a driver that could not be opened is tried again."""
+ADOPT_DEADLINE_S = 30.0
+CALLS_AT_ONCE = 64
+
+
+class Sink:
+    """Where a driver reports facts of one domain."""
+
+    __slots__ = ("_entry",)
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+
+    def put(self, fact: Fact) -> None:
+        """Digest a fact in the cell, and tell the actor of an exit. Any thread."""
+        entry = self._entry
+        after = entry.cell.put(fact)
+        if isinstance(fact, Exited) and fact.incarnation == after.incarnation:
+            if not after.persistent:
+                entry.visible = False
+            entry.mailbox.post(Guestless(incarnation=fact.incarnation))
+
+
+class Supervisor(LoopActor, Definitions):
+    """One connection; see the module."""
+
+    def __init__(self, services: Services, uri: ConnectionUri, deadlines: Deadlines, settings: Any) -> None:
+        home = LoopThread(f"c:{uri.text}"[:60])
+        home.start()
+        super().__init__(home, Mailbox(services.limits.mailbox_length * 16, f"connection {uri.text}"))
+        self.services = services
+        self.uri = uri
+        self.log = logging.getLogger(f"mechane.connection.{uri.scheme}")
+        self.env = ConnectionEnv(self, uri, deadlines, settings)
+        self.driver: Any = None
+        self.kind = uri.scheme
+        self.state = "opening"
+        self.info = HypervisorInfo(version="")
+        self.error: MechaneError | None = None
+        self.consoles = Consoles(self)
+        self.window = RestartWindow("connection")
+        self._ids = itertools.count(1)
+        self._calls = 0
+        self._opened = asyncio.Event()
+        self._autodestroy: dict[int, list[tuple[Entry, int]]] = {}
+        self._discovering = False
+
+    # ---- life
+
+    def on_start(self) -> None:
+        """Make the driver and open it; retries go on in the background."""
+        self.home.spawn(self._open(), "open")
+
+    async def _open(self) -> None:
+        for attempt in itertools.count():
+            try:
+                cls = driver_class(self.uri)
+                self.kind = cls.kind
+                driver: Driver = cls(self.env)
+                self.info = await driver.open()
+                self.driver = driver
+                self.state, self.error = "open", None
+                self._opened.set()
+                self._say("opened", self.info.version)
+                self.discover_soon()
+                return
+            except MechaneError as error:
+                self.error, self.state = error, "failed"
+                self.log.warning("cannot open %s: %s", self.uri, error)
+            except Exception as error:  # the supervisor's edge: the connection's own failure
+                if not self.crashed("open", error):
+                    return
+            await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+
+    def crashed(self, what: str, error: Exception) -> bool:
+        """Count a crash of connection-level code; returns False when it is quarantined now."""
+        self.error = incident(f"{what} of {self.uri}", error)
+        if self.window.crashed():
+            self.state = "failed"
+            return True
+        self.state = "quarantined"
+        self._say("quarantined", self.error.message)
+        return False
+
+    def _say(self, event: str, detail: str) -> None:
+        self.services.journal.append(
+            {"node": self.services.node, "kind": "connection", "event": event, "detail": detail,
+             "time": self.services.wall_clock(), "connection": self.uri.text, "data": {}}
+        )  # fmt: skip
+
+    async def opened(self, timeout_s: float) -> bool:
+        """Wait until the driver is open; False when it is not after `timeout_s`."""
+        try:
+            await asyncio.wait_for(self._opened.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def hypervisor_changed(self, up: bool, message: str) -> None:
+        """Note that the hypervisor went away or came back. Loop's thread."""
+        self.state = "open" if up else "failed"
+        self._say("up" if up else "down", message)
+        if up:
+            self.discover_soon()
+
+    def discover_soon(self) -> None:
+        """Look for guests that changed behind our back. Loop's thread."""
+        if not self._discovering and self.driver is not None:
+            self._discovering = True
+            self.home.spawn(self._discover(), "discover")
+
+    async def _discover(self) -> None:
+        try:
+            found = await self.driver.discover()
+            for guest in found:
+                self._meet(guest)
+        except MechaneError as error:
+            self.log.warning("discovery on %s: %s", self.uri, error)
+        except Exception as error:  # the supervisor's edge
+            self.crashed("discover", error)
+        finally:
+            self._discovering = False
+
+    def _meet(self, guest: Found) -> None:
+        """Make a domain known that the hypervisor has and we do not."""
+        if self.services.directory.get(guest.uuid) is not None:
+            return
+        entry = self.new_entry(guest.uuid, guest.name, visible=True)
+        try:
+            self.services.directory.add(entry)
+        except MechaneError as error:
+            self.log.warning("cannot show %s of %s: %s", guest.name, self.uri, error)
+            return
+        if guest.persistent:
+            entry.cell.put(facts.Defined(name=guest.name, title="", size=Size()))
+
+    # ---- domains
+
+    def new_entry(self, uuid: str, name: str, *, visible: bool) -> Entry:
+        """Make an entry (not yet in the directory) for a domain of this connection."""
+        snapshot = Snapshot(uuid=uuid, name=name, node=self.services.node, connection=self.uri.text)
+        return self.entry_of(snapshot, visible=visible)
+
+    def entry_of(self, snapshot: Snapshot, *, visible: bool) -> Entry:
+        """Make an entry that publishes `snapshot`."""
+        cell = Cell(snapshot, self.services.journal, self.services.wall_clock)
+        mailbox: Mailbox[Any] = Mailbox(self.services.limits.mailbox_length, f"domain {snapshot.name}")
+        entry = Entry(cell, mailbox, visible=visible)
+        mailbox.connect(lambda: self.home.call(self.animate, entry))
+        return entry
+
+    def animate(self, entry: Entry) -> None:
+        """Start the domain's actor at its first mail. Loop's thread."""
+        if entry.actor is None and not entry.cell.gone:
+            entry.actor = DomainActor(self, entry).launch()
+
+    def domain_crashed(self, entry: Entry, error: Exception) -> None:
+        """Restart a domain's actor and re-attach its guest, or quarantine the domain."""
+        entry.actor = None
+        if entry.window is None:
+            entry.window = RestartWindow("domain")
+        snapshot = entry.cell.snapshot
+        self.log.error("the actor of %s crashed: %s", snapshot.name, error)
+        if not entry.window.crashed():
+            entry.cell.put(facts.WasQuarantined(cause=f"{type(error).__name__}: {error}"[:300]))
+        self.animate(entry)
+
+    def remove(self, entry: Entry) -> None:
+        """Take a domain out: its waiting calls answer no_domain, its actor ends. Loop's thread."""
+        entry.visible = False
+        name = entry.cell.snapshot.name
+        for item in entry.mailbox.close():
+            error = NoDomain(f"domain {name} was removed", remedy="`mechane list --all` shows what there is")
+            call = item if isinstance(item, PendingCall) else item.call
+            if call is not None:
+                call.fail(error)
+            if isinstance(item, Order) and item.done is not None:
+                item.done(error)
+        self.services.directory.remove(entry)
+        entry.cell.bury()
+        if entry.actor is not None:
+            entry.actor._end()
+            entry.actor = None
+
+    def next_id(self) -> int:
+        """Return the next id for a guest that starts."""
+        return next(self._ids)
+
+    def ids_from(self, highest: int) -> None:
+        """Go on counting ids behind those of adopted guests."""
+        self._ids = itertools.count(highest + 1)
+
+    def sink_of(self, entry: Entry) -> FactSink:
+        """Return where facts of a domain go."""
+        return Sink(entry)
+
+    def need(self, capability: Capability | None, verb: str) -> None:
+        """Refuse what the driver does not declare, and everything while it is out of service.
+
+        Raises:
+            Unsupported: the driver does not declare the capability.
+            Quarantined: the connection is out of service.
+        """
+        if self.state == "quarantined":
+            raise Quarantined(
+                f"connection {self.uri} is quarantined", remedy="mend the cause, then `mechane reattach`",
+                connection=self.uri.text,
+            )  # fmt: skip
+        if self.driver is None:
+            raise self.error or Busy(f"connection {self.uri} is still being opened", remedy="try again",
+                                     what="connection", limit=0)  # fmt: skip
+        if capability is not None and capability not in self.driver.capabilities:
+            raise unsupported(verb, self.uri.text, capability.value, drivers_with(capability))
+
+    # ---- calls
+
+    async def on_call(self, call: PendingCall) -> None:
+        """Begin a connection call as a task of its own."""
+        if self._calls >= CALLS_AT_ONCE:
+            await asyncio.wait([task for task in self._running_calls], return_when=asyncio.FIRST_COMPLETED)
+        self._calls += 1
+        task = self.home.spawn(self._serve(call), call.spec.name)
+        self._running_calls.add(task)
+        task.add_done_callback(self._running_calls.discard)
+
+    @property
+    def _running_calls(self) -> set[asyncio.Task[Any]]:
+        tasks: set[asyncio.Task[Any]] = self.__dict__.setdefault("_call_tasks", set())
+        return tasks
+
+    async def _serve(self, call: PendingCall) -> None:
+        try:
+            if call.done:
+                return
+            self.need(None, call.spec.name)
+            if call.spec.name == "domain.define_xml":
+                await self.define(call)
+            else:
+                await self.create(call)
+        except MechaneError as error:
+            call.fail(error)
+        except Exception as error:  # the connection's edge: answer, count, maybe quarantine
+            call.fail(incident(call.spec.name, error))
+            self.crashed(call.spec.name, error)
+        finally:
+            self._calls -= 1
+
+    def on_control(self, message: Any) -> None:
+        """No control messages of its own."""
+        super().on_control(message)
+
+    async def destroy_by_driver(self, entry: Entry, order: DestroyByDriver) -> None:
+        """Destroy a guest through the driver, for kinds without a kill handle."""
+        snapshot = entry.cell.snapshot
+        target = Target(uuid=snapshot.uuid, name=snapshot.name, incarnation=snapshot.incarnation, id=snapshot.id)
+        try:
+            await self.driver.destroy(target, order.grace_s)
+        except MechaneError as error:
+            if order.call is not None:
+                order.call.fail(error)
+
+    # ---- adoption and autostart
+
+    async def adopt_all(self, runs: dict[str, StoredRun]) -> None:
+        """Take up the guests that ran before, side by side; a hung one delays no other."""
+        if not await self.opened(ADOPT_DEADLINE_S):
+            self.log.error("%s is not open: its guests stay as recorded", self.uri)
+            await self._opened.wait()
+        waits = []
+        for uuid, run in runs.items():
+            entry = self.services.directory.get(uuid)
+            if entry is not None:
+                done = self.home.loop.create_future()
+                entry.mailbox.urge(Order(verb="adopt", args={"run": run}, done=_settle(done)))
+                waits.append(done)
+        if waits:
+            await asyncio.wait(waits, timeout=ADOPT_DEADLINE_S)
+        try:
+            swept = await self.driver.sweep({uuid: run.handle for uuid, run in runs.items()})
+        except MechaneError as error:
+            self.log.warning("sweep of %s: %s", self.uri, error)
+        else:
+            if swept:
+                self.log.warning("ended %d guests that nobody owned: %s", len(swept), ", ".join(swept))
+
+    async def autostart_all(self) -> None:
+        """Start the domains that start with the node, a few at a time."""
+        for entry in self.services.directory.all():
+            snapshot = entry.cell.snapshot
+            if snapshot.autostart and not snapshot.active and entry.connection == self.uri.text:
+                done = self.home.loop.create_future()
+                entry.mailbox.offer(Order(verb="autostart", done=_settle(done)))
+                outcome = await done
+                if isinstance(outcome, MechaneError):
+                    self.log.error("autostart of %s: %s", snapshot.name, outcome)
+
+    # ---- autodestroy
+
+    def autodestroy(self, entry: Entry, client: Any, incarnation: int) -> None:
+        """Destroy this incarnation when the client is gone. Loop's thread."""
+        if client.closed:
+            self._end_with_client(entry, incarnation)
+            return
+        self._autodestroy.setdefault(client.id, []).append((entry, incarnation))
+
+    def client_gone(self, client: int) -> None:
+        """Destroy what a client wanted destroyed with it. Loop's thread."""
+        for entry, incarnation in self._autodestroy.pop(client, ()):
+            self._end_with_client(entry, incarnation)
+
+    def _end_with_client(self, entry: Entry, incarnation: int) -> None:
+        snapshot = entry.cell.snapshot
+        if snapshot.incarnation == incarnation and snapshot.active and not entry.cell.kill(0.0):
+            entry.mailbox.post(DestroyByDriver(grace_s=0.0))
+
+    async def close(self) -> None:
+        """Let go of the driver; guests keep running."""
+        if self.driver is not None:
+            await self.driver.close()
+        self.env.close()
+
+    def describe(self) -> dict[str, Any]:
+        """Return the `ConnectionInfo` map; any thread."""
+        mine = [e.cell.snapshot for e in self.services.directory.all() if e.visible and e.connection == self.uri.text]
+        shown: dict[str, Any] = {
+            "uri": self.uri.text,
+            "kind": self.kind,
+            "state": self.state,
+            "version": self.info.version,
+            "scope": str(self.driver.scope) if self.driver else "host",
+            "domains": len(mine),
+            "running": sum(1 for s in mine if s.active),
+            "capabilities": sorted(self.driver.capabilities) if self.driver else [],
+        }
+        if self.error is not None:
+            shown["error"] = self.error.to_wire()
+        return shown
+
+
+def drivers_with(capability: Capability) -> list[str]:
+    """Return the kinds of drivers that declare a capability."""
+    found = []
+    for scheme in DRIVERS:
+        try:
+            cls = driver_class(ConnectionUri.parse(f"{scheme}:///"))
+        except ImportError:
+            continue
+        if capability in cls.capabilities and capability in PROTOCOLS:
+            found.append(cls.kind)
+    return sorted(found)
+
+
+def _settle(future: asyncio.Future[Any]) -> Any:
+    def done(outcome: Any) -> None:
+        if not future.done():
+            future.set_result(outcome)
+
+    return done

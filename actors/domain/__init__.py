@@ -1,0 +1,1 @@
+"""The domain actor: its verbs, which state allows which, and what it stores."""

@@ -1,0 +1,200 @@
+"""The actor of one domain: one verb at a time, on its connection's event loop.
+
+Guarantees:
+- calls run in the order in which they came; each gets exactly one answer;
+- a call that waits answers `deadline_exceeded`, naming what holds the domain, at its own
+  deadline; one that runs answers `deadline_exceeded` with `still_running` and its verb is
+  ended as the table in legality.py says;
+- exits are cleaned up before the next call begins;
+- a bug in a verb answers that call `internal_error`, ends this actor and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from ...config.errors import Cancelled, DeadlineExceeded, MechaneError
+from ..cells.directory import Entry
+from ..router.pending import PendingCall
+from ..router.router import cancelled, incident, too_late
+from ..runtime.loop_actor import LoopActor
+from . import legality
+from .legality import Interruption
+from .orders import DestroyByDriver, Guestless, Holder, Interrupt, Order
+from .verbs import VERBS
+
+if TYPE_CHECKING:
+    from ..connection.supervisor import Supervisor
+
+
+class DomainActor(LoopActor):
+    """See the module."""
+
+    def __init__(self, supervisor: Supervisor, entry: Entry) -> None:
+        super().__init__(supervisor.home, entry.mailbox)
+        self.supervisor = supervisor
+        self.entry = entry
+        self.cell = entry.cell
+        self._current: PendingCall | None = None
+        self._rule: legality.Rule | None = None
+        self._verb_task: asyncio.Task[Any] | None = None
+
+    async def on_call(self, item: PendingCall | Order) -> None:
+        """Run one verb and answer."""
+        call = item if isinstance(item, PendingCall) else item.call
+        verb = item.spec.name if isinstance(item, PendingCall) else item.verb
+        args = item.args
+        if call is not None and not self._may_begin(call):
+            return
+        self._hold(verb, call)
+        try:
+            rule = legality.check(verb, self.cell.snapshot)
+            self._rule = rule
+            self.supervisor.need(rule.capability, verb)
+            result = await self._run_verb(verb, args, call)
+        except MechaneError as error:
+            self._answer(item, error)
+        except Exception as error:  # the actor's edge: answer this call, then crash
+            self._answer(item, incident(verb, error))
+            raise
+        else:
+            self._answer(item, result)
+        finally:
+            self._release(call)
+
+    async def _run_verb(self, verb: str, args: dict[str, Any], call: PendingCall | None) -> Any:
+        """Run the verb as a task of its own, so that an interruption ends it and not the actor."""
+        task = self._verb_task = asyncio.ensure_future(VERBS[verb](self, args, call))
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise Cancelled(f"{verb} of domain {self.cell.snapshot.name} was interrupted") from None
+            raise
+        finally:
+            self._verb_task = None
+
+    def _may_begin(self, call: PendingCall) -> bool:
+        if call.timer is not None:
+            call.timer.cancel()
+            call.timer = None
+        if call.done:
+            return False
+        if call.cancelled:
+            call.fail(cancelled(call))
+            return False
+        if self.home.loop.time() >= call.deadline_at:
+            call.fail(too_late(call, "waited in the domain's mailbox", **self._held_by()))
+            return False
+        return True
+
+    def _hold(self, verb: str, call: PendingCall | None) -> None:
+        now = self.home.loop.time()
+        self.entry.holder = Holder(
+            verb=verb, since=now, wall=self.supervisor.services.wall_clock(),
+            deadline_s=call.deadline_s if call else 0.0,
+            client=call.client.id if call else None, request_id=call.request_id if call else "",
+        )  # fmt: skip
+        self._current = call
+        if call is not None:
+            call.timer = self.home.loop.call_at(call.deadline_at, self._overdue, call)
+            call.on_cancel = lambda: self.mailbox.post(Interrupt(call=call, error=cancelled(call)))
+
+    def _release(self, call: PendingCall | None) -> None:
+        self.entry.holder = None
+        self._current = None
+        self._rule = None
+        if call is not None:
+            call.on_cancel = None
+            if call.timer is not None:
+                call.timer.cancel()
+                call.timer = None
+
+    def _answer(self, item: PendingCall | Order, outcome: Any) -> None:
+        if isinstance(item, Order) and item.done is not None:
+            item.done(outcome)
+        call = item if isinstance(item, PendingCall) else item.call
+        if call is None:
+            return
+        if isinstance(outcome, MechaneError):
+            call.fail(outcome)
+        elif isinstance(outcome, bytes):
+            call.reply_packed(outcome)
+        else:
+            call.reply(outcome)
+
+    def _overdue(self, call: PendingCall) -> None:
+        """The running call's deadline passed."""
+        call.timer = None
+        snapshot = self.cell.snapshot
+        details: dict[str, Any] = {"still_running": True, "uuid": snapshot.uuid}
+        if snapshot.stuck is not None:
+            details |= {"command": snapshot.stuck.command, "since": snapshot.stuck.since}
+        self._interrupt(
+            call,
+            DeadlineExceeded(
+                f"{call.spec.name} of domain {snapshot.name} was not done after {call.deadline_s:g} s",
+                remedy="look at the domain before trying again", **details,
+            ),
+        )  # fmt: skip
+
+    def _interrupt(self, call: PendingCall, error: MechaneError) -> None:
+        if call is not self._current:
+            if self.mailbox.remove(call):
+                call.fail(error)
+            return
+        interruption = self._rule.interruption if self._rule else Interruption.NONE
+        if isinstance(error, Cancelled) and interruption is Interruption.NONE:
+            return  # it cannot be taken back: its own answer will come
+        call.fail(error)
+        if interruption is Interruption.FLAG:
+            self.cell.cancel_start(error.message)
+            handle = self.cell.kill_handle
+            if handle is not None:
+                handle.kill(0.0)
+        elif interruption is Interruption.CANCEL and self._verb_task is not None:
+            self._verb_task.cancel()
+
+    def on_control(self, message: Any) -> None:
+        """Handle exits, interruptions and destroys without a kill handle, at once."""
+        if isinstance(message, Guestless):
+            self.mailbox.urge(Order(verb="clean", args={"incarnation": message.incarnation}))
+        elif isinstance(message, Interrupt):
+            self._interrupt(message.call, message.error)
+        elif isinstance(message, DestroyByDriver):
+            if self._verb_task is not None and self._rule and self._rule.interruption is Interruption.CANCEL:
+                self._verb_task.cancel()
+            self.home.spawn(self.supervisor.destroy_by_driver(self.entry, message), "destroy")
+        else:
+            super().on_control(message)
+
+    def on_waiting(self) -> None:
+        """Give each waiting call a timer for its own deadline."""
+        loop = self.home.loop
+        for item in self.mailbox.waiting():
+            call = item if isinstance(item, PendingCall) else item.call
+            if call is not None and call.timer is None:
+                call.timer = loop.call_at(call.deadline_at, self._expired, item, call)
+
+    def _expired(self, item: Any, call: PendingCall) -> None:
+        call.timer = None
+        if self.mailbox.remove(item):
+            error = too_late(call, "waited in the domain's mailbox", **self._held_by())
+            call.fail(error)
+            if isinstance(item, Order) and item.done is not None:
+                item.done(error)
+
+    def _held_by(self) -> dict[str, Any]:
+        held: dict[str, Any] = {}
+        holder = self.entry.holder
+        if holder is not None:
+            held["holder"] = holder.describe(self.home.loop.time())
+        stuck = self.cell.snapshot.stuck
+        if stuck is not None:
+            held["holder"] = {**held.get("holder", {}), "command": stuck.command, "since": stuck.since}
+        return held
+
+    def on_crash(self, error: Exception) -> None:
+        """Let the supervisor restart this domain's actor, or quarantine the domain."""
+        self.supervisor.domain_crashed(self.entry, error)

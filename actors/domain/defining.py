@@ -1,0 +1,125 @@
+"""Verbs that change a domain's definition; each is durable before it is acknowledged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ...config.errors import InvalidArgument, MechaneError
+from ..cells import facts
+from ..cells.snapshot import Size
+from ..router.pending import PendingCall
+from ..stores.aio import apply
+from ..stores.interface import Delete, Operation, Put
+from .changing import target_of
+from .stored import DOMAIN, OWNER, XML, StoredDomain
+
+if TYPE_CHECKING:
+    from .actor import DomainActor
+
+
+def stored(actor: DomainActor) -> StoredDomain:
+    """Return what is stored of the domain now."""
+    snapshot = actor.cell.snapshot
+    return StoredDomain(
+        connection=snapshot.connection, name=snapshot.name, title=snapshot.title, size=snapshot.size,
+        autostart=snapshot.autostart,
+    )  # fmt: skip
+
+
+async def _save(actor: DomainActor, record: StoredDomain, xml: str | None) -> None:
+    services = actor.supervisor.services
+    uuid = actor.entry.uuid
+    ops: list[Operation] = [Put(DOMAIN + uuid, record.pack(), if_version=actor.entry.stored_version)]
+    if xml is not None:
+        ops.append(Put(XML + uuid, xml.encode()))
+    result = await apply(services.definitions, ops)
+    actor.entry.stored_version = result.versions[0]
+    if xml is not None:
+        actor.entry.xml_version += 1
+
+
+async def define(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Store a definition that was parsed and checked already."""
+    summary: dict[str, Any] = args["summary"]
+    size = size_of(summary)
+    record = StoredDomain(
+        connection=actor.cell.snapshot.connection, name=summary["name"], title=summary.get("title") or "", size=size,
+        autostart=actor.cell.snapshot.autostart,
+    )  # fmt: skip
+    try:
+        await _save(actor, record, args["xml"])
+    except MechaneError:
+        if not actor.entry.visible:
+            actor.supervisor.remove(actor.entry)
+        raise
+    actor.entry.visible = True
+    actor.cell.put(facts.Defined(name=record.name, title=record.title, size=size))
+    return actor.cell.packed_record()
+
+
+def size_of(summary: dict[str, Any]) -> Size:
+    """Return the size that a summary of config.domain describes."""
+    return Size(
+        max_memory_kib=summary["max_memory_kib"], memory_kib=summary["memory_kib"], vcpus=summary["vcpus"],
+        max_vcpus=summary["max_vcpus"], os_type=summary.get("os_type") or "", type=summary.get("type") or "",
+    )  # fmt: skip
+
+
+async def undefine(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Remove the definition; a running guest becomes transient."""
+    services, uuid, cell = actor.supervisor.services, actor.entry.uuid, actor.cell
+    ops: list[Operation] = [Delete(DOMAIN + uuid), Delete(XML + uuid)]
+    if cell.snapshot.active:
+        await actor.supervisor.keep_transient(actor.entry, ops)
+        actor.entry.stored_version = 0
+        cell.put(facts.MadeTransient())
+        return cell.packed_record()
+    await actor.supervisor.driver.undefine(target_of(actor))
+    await apply(services.definitions, [*ops, Delete(OWNER + uuid)])
+    cell.put(facts.Undefined())
+    actor.supervisor.remove(actor.entry)
+    return cell.snapshot.pack_record()
+
+
+async def set_autostart(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Say whether the domain starts with the node."""
+    wanted = bool(args["autostart"])
+    if actor.cell.snapshot.autostart != wanted:
+        await _save(actor, replace(stored(actor), autostart=wanted), None)
+        actor.cell.put(facts.AutostartSet(autostart=wanted))
+    return actor.cell.packed_record()
+
+
+async def set_metadata(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Set or remove title, description or a metadata element."""
+    kind, value = args["type"], args.get("value")
+    if kind == "element" and not args.get("uri"):
+        raise InvalidArgument(
+            "metadata of type element needs its namespace", remedy="give uri (and key, the prefix)", path="params.uri"
+        )
+    xml = await actor.supervisor.definition(actor.entry)
+    changed = await actor.supervisor.edit_metadata(xml, kind, value, args.get("uri"), args.get("key"))
+    record = replace(stored(actor), title=value or "") if kind == "title" else stored(actor)
+    if actor.cell.snapshot.persistent:
+        await _save(actor, record, changed)
+    else:
+        await actor.supervisor.change_transient(actor.entry, changed)
+    actor.cell.put(facts.Titled(title=(value or "") if kind == "title" else None))
+    return actor.cell.packed_record()
+
+
+async def rename(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Give the domain another name."""
+    supervisor, entry, new = actor.supervisor, actor.entry, args["new_name"]
+    if new == actor.cell.snapshot.name:
+        raise InvalidArgument(f"domain {new} has that name already", remedy="give another one", path="params.new_name")
+    xml = await supervisor.rename_xml(await supervisor.definition(entry), new)
+    supervisor.services.directory.rename(entry, new)
+    try:
+        await _save(actor, replace(stored(actor), name=new), xml)
+    except BaseException:
+        supervisor.services.directory.rename_back(entry, new)
+        raise
+    actor.cell.put(facts.Renamed(name=new))
+    return actor.cell.packed_record()

@@ -1,0 +1,218 @@
+"""Verbs that bring a guest into being, take it up again, and clean up after it.
+
+The order of a start is what makes `kill -9` of the node harmless:
+
+1. the intent (owner token, incarnation, guest folder) is durable before anything is spawned;
+2. the kill handle is published at the spawn, so destroy works from then on;
+3. when the guest runs that is published, made durable, and only then acknowledged.
+
+After a crash of the node a record in phase `starting` was never acknowledged: its guest is
+killed. One in phase `running` is adopted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ...config.errors import Cancelled, MechaneError, StartFailed
+from ...config.states import State
+from ...hypervisors.contract import CancelFlag, Handle, Started, StartRequest, Target
+from ..cells import facts
+from ..router.pending import PendingCall
+from ..stores.aio import apply
+from ..stores.interface import Delete, Operation, Put
+from .stored import OWNER, RUN, StoredOwner, StoredRun
+
+if TYPE_CHECKING:
+    from .actor import DomainActor
+
+
+async def start(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Start a defined domain."""
+    xml = await actor.supervisor.definition(actor.entry)
+    return await _bring_up(actor, args, call, xml, transient="")
+
+
+async def create(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Start a transient domain; its entry is visible from the moment it runs."""
+    return await _bring_up(actor, args, call, args["xml"], transient=args["xml"])
+
+
+async def autostart(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Start a domain with the node."""
+    return await start(actor, {}, None)
+
+
+async def _bring_up(
+    actor: DomainActor, args: dict[str, Any], call: PendingCall | None, xml: str, transient: str
+) -> bytes:
+    cell, supervisor = actor.cell, actor.supervisor
+    snapshot = cell.snapshot
+    cancel = CancelFlag()
+    run = StoredRun(
+        connection=snapshot.connection, name=snapshot.name, incarnation=snapshot.incarnation + 1, phase="starting",
+        id=supervisor.next_id(), handle={}, xml=transient, size=None,
+    )  # fmt: skip
+    cell.begin_start(cancel)
+    cell.put(facts.StartBegan(incarnation=run.incarnation))
+    try:
+        started, run = await _spawn(actor, run, xml, cancel, paused=bool(args.get("paused")))
+        await _acknowledge(actor, run, started)
+    except BaseException as error:
+        await _give_up(actor, run, error)
+        raise
+    finally:
+        cell.end_start()
+    if args.get("autodestroy") and call is not None:
+        supervisor.autodestroy(actor.entry, call.client, run.incarnation)
+    return cell.packed_record()
+
+
+async def _spawn(
+    actor: DomainActor, run: StoredRun, xml: str, cancel: CancelFlag, *, paused: bool
+) -> tuple[Started, StoredRun]:
+    """Have the driver start the guest; the intent is durable before it spawns."""
+    snapshot = actor.cell.snapshot
+    intended = False
+    latest = run
+
+    async def record(handle: Handle) -> None:
+        nonlocal intended, latest
+        latest = replace(latest, handle=handle)
+        if not intended:
+            intended = True
+            await _claim(actor, latest)
+            actor.supervisor.services.fault("before_spawn")
+        else:
+            actor.supervisor.services.fault("after_spawn")
+
+    request = StartRequest(
+        target=Target(uuid=snapshot.uuid, name=snapshot.name, incarnation=run.incarnation, id=run.id),
+        xml=xml, paused=paused, token=str(actor.entry.owner_version), cancel=cancel, record=record,
+        facts=actor.supervisor.sink_of(actor.entry),
+    )  # fmt: skip
+    started = await actor.supervisor.driver.start(request)
+    return started, replace(latest, handle=started.handle)
+
+
+async def _claim(actor: DomainActor, run: StoredRun) -> None:
+    services = actor.supervisor.services
+    uuid = actor.entry.uuid
+    owner = StoredOwner(node=services.node, incarnation=run.incarnation, held=True)
+    result = await apply(
+        services.definitions,
+        [
+            Put(OWNER + uuid, owner.pack(), if_version=actor.entry.owner_version),
+            *([Put(RUN + uuid, run.pack())] if services.runtime is services.definitions else []),
+        ],
+    )
+    actor.entry.owner_version = result.versions[0]
+    if services.runtime is not services.definitions:
+        await apply(services.runtime, [Put(RUN + uuid, run.pack())])
+
+
+async def _acknowledge(actor: DomainActor, run: StoredRun, started: Started) -> None:
+    """Publish that the guest runs and make it durable; only then may it be acknowledged."""
+    services = actor.supervisor.services
+    now = services.wall_clock()
+    after = actor.cell.put(
+        facts.StartDone(
+            incarnation=run.incarnation, id=run.id, state=started.state, reason=started.reason, pid=started.pid,
+            started_at=now,
+        )
+    )  # fmt: skip
+    if not after.active or after.incarnation != run.incarnation:
+        raise StartFailed(
+            f"the guest of {after.name} ended while it was being started ({after.reason})",
+            remedy="look at the guest's log", reason=after.reason,
+        )  # fmt: skip
+    actor.entry.visible = True
+    run = replace(
+        run, phase="running", state=started.state.value, reason=started.reason, live_xml=started.live_xml or "",
+        started_at=now,
+    )  # fmt: skip
+    await apply(services.runtime, [Put(RUN + actor.entry.uuid, run.pack())])
+
+
+async def _give_up(actor: DomainActor, run: StoredRun, error: BaseException) -> None:
+    """Undo a start that failed: the guest is ended, records are removed, one event says so."""
+    cell, supervisor = actor.cell, actor.supervisor
+    snapshot = cell.snapshot
+    reason = "destroyed" if cell.killing or isinstance(error, Cancelled) else "failed"
+    if snapshot.active and snapshot.incarnation == run.incarnation and cell.kill_handle is not None:
+        cell.kill(0.0)  # it runs, but that could not be made durable: it must not stay
+        return
+    cell.put(facts.StartGaveUp(incarnation=run.incarnation, reason=reason))
+    supervisor.log.info("start of %s gave up: %s", snapshot.name, error)
+    await forget(actor)
+    if not cell.snapshot.persistent:
+        supervisor.remove(actor.entry)
+
+
+async def forget(actor: DomainActor) -> None:
+    """Remove the run record and free the owner token."""
+    services = actor.supervisor.services
+    uuid = actor.entry.uuid
+    free = StoredOwner(node=services.node, incarnation=actor.cell.snapshot.incarnation, held=False)
+    shared: list[Operation] = []
+    if actor.entry.owner_version:
+        keep = actor.cell.snapshot.persistent
+        shared.append(Put(OWNER + uuid, free.pack()) if keep else Delete(OWNER + uuid))
+    local: list[Operation] = [Delete(RUN + uuid)]
+    if services.runtime is services.definitions:
+        shared, local = [*shared, *local], []
+    result = await apply(services.definitions, shared)
+    if actor.entry.owner_version:
+        actor.entry.owner_version = result.versions[0]
+    if local:
+        await apply(services.runtime, local)
+
+
+async def clean(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:
+    """Clean up after a guest that exited, before the next call begins."""
+    cell, supervisor = actor.cell, actor.supervisor
+    snapshot = cell.snapshot
+    if snapshot.incarnation != args["incarnation"] or snapshot.active or snapshot.starting:
+        return
+    target = Target(uuid=snapshot.uuid, name=snapshot.name, incarnation=snapshot.incarnation)
+    try:
+        await supervisor.driver.finished(target)
+    except MechaneError as error:
+        supervisor.log.warning("clean-up of %s: %s", snapshot.name, error)
+    await forget(actor)
+    actor.entry.stats = None
+    if not cell.snapshot.persistent:
+        supervisor.remove(actor.entry)
+
+
+async def adopt(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:
+    """Take up a guest that ran before the node was restarted, or clean up what is left of it."""
+    run: StoredRun = args["run"]
+    cell, supervisor = actor.cell, actor.supervisor
+    target = Target(uuid=cell.snapshot.uuid, name=run.name, incarnation=run.incarnation, id=run.id)
+    if run.phase != "running":
+        await supervisor.driver.abandon(target, run.handle)
+        cell.put(facts.StartGaveUp(incarnation=run.incarnation))
+        await forget(actor)
+        if not cell.snapshot.persistent:
+            supervisor.remove(actor.entry)
+        return
+    started = await supervisor.driver.reattach(target, run.handle, supervisor.sink_of(actor.entry))
+    if started is None:
+        cell.put(facts.StartGaveUp(incarnation=run.incarnation, reason="unknown"))
+        await clean(actor, {"incarnation": run.incarnation}, None)
+        return
+    stuck = cell.snapshot.stuck is not None
+    cell.put(
+        facts.StartDone(
+            incarnation=run.incarnation, id=run.id, state=State(run.state) if stuck else started.state,
+            reason=run.reason if stuck else _kept_reason(run, started), pid=started.pid, started_at=run.started_at,
+            detail="adopted",
+        )
+    )  # fmt: skip
+    supervisor.log.info("adopted %s (pid %s)", run.name, started.pid)
+
+
+def _kept_reason(run: StoredRun, started: Started) -> str:
+    return run.reason if run.state == started.state.value else started.reason

@@ -1,0 +1,33 @@
+"""The verbs of a domain, by name: what its actor runs for a call or an order."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from . import changing, defining, starting, watching
+
+Verb = Callable[[Any, dict[str, Any], Any], Awaitable[Any]]
+"""Called with the actor, the arguments and the client's call (None for mechane's own orders)."""
+
+VERBS: dict[str, Verb] = {
+    "domain.start": starting.start,
+    "create": starting.create,
+    "adopt": starting.adopt,
+    "autostart": starting.autostart,
+    "clean": starting.clean,
+    "domain.suspend": changing.suspend,
+    "domain.resume": changing.resume,
+    "domain.shutdown": changing.shutdown,
+    "domain.reboot": changing.reboot,
+    "domain.reset": changing.reset,
+    "domain.monitor_command": watching.monitor_command,
+    "domain.get_stats": watching.get_stats,
+    "stats": watching.stats,
+    "domain.open_console": watching.open_console,
+    "define": defining.define,
+    "domain.undefine": defining.undefine,
+    "domain.set_autostart": defining.set_autostart,
+    "domain.set_metadata": defining.set_metadata,
+    "domain.rename": defining.rename,
+}
