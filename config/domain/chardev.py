@@ -1,0 +1,187 @@
+"""Character devices: serial and parallel ports, consoles, channels, USB redirection, smart cards."""
+
+from __future__ import annotations
+
+from ..xml.binding import Element
+from ..xml.children import child, children, optional
+from ..xml.convert import ON_OFF, UINT32, YES_NO, integer, words
+from ..xml.fields import attr, text, texts
+from .device import Device
+from .seclabel import DeviceSeclabel
+from .storage import Reconnect
+
+TYPES = (
+    "null", "vc", "pty", "dev", "file", "pipe", "stdio", "udp", "tcp", "unix", "spicevmc", "spiceport", "nmdm",
+    "qemu-vdagent", "dbus",
+)  # fmt: skip
+
+
+class Clipboard(Element, change="re-create"):
+    """Whether the clipboard is shared."""
+
+    copypaste: bool | None = attr("copypaste", YES_NO)
+
+
+class Mouse(Element, change="re-create"):
+    """Who draws the pointer."""
+
+    mode: str | None = attr("mode", words("server", "client"))
+
+
+class ChardevSource(Element, change="re-create"):
+    """The host's end; which attributes count is said by the device's `type`."""
+
+    mode: str | None = attr("mode", words("bind", "connect"))
+    path: str | None = attr("path")
+    host: str | None = attr("host")
+    service: str | None = attr("service")
+    channel: str | None = attr("channel")
+    master: str | None = attr("master")
+    slave: str | None = attr("slave")
+    append: bool | None = attr("append", ON_OFF)
+    tls: bool | None = attr("tls", YES_NO)
+    reconnect: Reconnect | None = optional("reconnect", Reconnect)
+    seclabels: list[DeviceSeclabel] = children("seclabel", DeviceSeclabel)
+    clipboard: Clipboard | None = optional("clipboard", Clipboard)
+    mouse: Mouse | None = optional("mouse", Mouse)
+
+
+class Protocol(Element, change="re-create"):
+    """What is spoken on a TCP connection."""
+
+    type: str | None = attr("type", words("raw", "telnet", "telnets", "tls"))
+
+
+class ChardevLog(Element, change="re-create"):
+    """A file that all output goes to as well."""
+
+    file: str | None = attr("file")
+    append: bool | None = attr("append", ON_OFF)
+
+
+class Chardev(Device, change="re-create"):
+    """A character device.  UDP has two sources, one a direction; the others one at most."""
+
+    type: str | None = attr("type", words(*TYPES))
+    tty: str | None = attr("tty", live_only=True)
+    sources: list[ChardevSource] = children("source", ChardevSource)
+    protocol: Protocol | None = optional("protocol", Protocol)
+    log: ChardevLog | None = optional("log", ChardevLog)
+
+    @property
+    def source(self) -> ChardevSource:
+        """Return the first source, or an empty one where there is none."""
+        return self.sources[0] if self.sources else ChardevSource()
+
+
+class SerialModel(Element, change="re-create"):
+    """The emulated device behind a serial port."""
+
+    name: str | None = attr(
+        "name",
+        words(
+            "none", "isa-serial", "usb-serial", "pci-serial", "spapr-vty", "pl011", "16550a", "sclpconsole",
+            "sclplmconsole", "isa-debugcon",
+        ),
+    )  # fmt: skip
+
+
+class SerialTarget(Element, change="re-create"):
+    """The guest's end of a serial port."""
+
+    type: str | None = attr(
+        "type",
+        words(
+            "none", "isa-serial", "usb-serial", "pci-serial", "spapr-vio-serial", "system-serial",
+            "sclp-serial", "isa-debug",
+        ),
+    )  # fmt: skip
+    port: int | None = attr("port", UINT32)
+    model: SerialModel | None = optional("model", SerialModel)
+
+
+class Serial(Chardev, change="re-create"):
+    """A serial port."""
+
+    target: SerialTarget = child("target", SerialTarget)
+
+
+class ParallelTarget(Element, change="re-create"):
+    """The guest's end of a parallel port."""
+
+    type: str | None = attr("type")
+    port: int | None = attr("port", UINT32)
+
+
+class Parallel(Chardev, change="re-create"):
+    """A parallel port."""
+
+    target: ParallelTarget = child("target", ParallelTarget)
+
+
+class ConsoleTarget(Element, change="re-create"):
+    """The guest's end of a console."""
+
+    type: str | None = attr(
+        "type",
+        words("none", "xen", "serial", "uml", "virtio", "lxc", "openvz", "sclp", "sclplm"),
+    )
+    port: int | None = attr("port", UINT32)
+
+
+class Console(Chardev, change="re-create"):
+    """A console.  The first one is the first serial port where its target says `serial`."""
+
+    target: ConsoleTarget = child("target", ConsoleTarget)
+
+
+class ChannelTarget(Element, change="re-create"):
+    """The guest's end of a channel."""
+
+    type: str | None = attr("type", words("none", "guestfwd", "virtio", "xen"))
+    name: str | None = attr("name")
+    state: str | None = attr("state", words("connected", "disconnected"), live_only=True)
+    address: str | None = attr("address")
+    port: int | None = attr("port", integer(0, 65535))
+
+
+class Channel(Chardev, change="re-create"):
+    """A private channel between host and guest."""
+
+    target: ChannelTarget = child("target", ChannelTarget)
+
+
+class Redirdev(Chardev, change="re-create"):
+    """A USB device that a viewer hands in."""
+
+    bus: str | None = attr("bus", words("usb"))
+
+
+class UsbDev(Element, change="next_boot"):
+    """A rule of a filter: -1 (or absent) means any."""
+
+    usb_class: str | None = attr("class")
+    vendor: str | None = attr("vendor")
+    product: str | None = attr("product")
+    version: str | None = attr("version")
+    allow: bool | None = attr("allow", YES_NO)
+
+
+class Redirfilter(Element, change="next_boot"):
+    """Which USB devices may be handed in."""
+
+    usbdevs: list[UsbDev] = children("usbdev", UsbDev)
+
+
+class Smartcard(Chardev, change="re-create"):
+    """A smart card reader."""
+
+    mode: str | None = attr("mode", words("host", "host-certificates", "passthrough"))
+    certificates: list[str] = texts("certificate")
+    database: str | None = text("database")
+
+
+class Hub(Device, change="re-create"):
+    """A hub of more ports."""
+
+    type: str = attr("type", words("usb"), default="usb")

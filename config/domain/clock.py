@@ -1,0 +1,46 @@
+"""The guest's clock and timers."""
+
+from __future__ import annotations
+
+from ..xml.binding import Element
+from ..xml.children import children, optional
+from ..xml.convert import UINT, UINT32, YES_NO, any_of, integer, words
+from ..xml.fields import attr
+
+SECONDS = integer(-(2**63), 2**63 - 1)
+
+
+class Catchup(Element):
+    """How lost ticks are caught up with: threshold in nanoseconds, slew and limit in parts per million."""
+
+    threshold: int | None = attr("threshold", UINT)
+    slew: int | None = attr("slew", UINT32)
+    limit: int | None = attr("limit", UINT32)
+
+
+class Timer(Element):
+    """A timer of the guest; frequency in Hz."""
+
+    name: str = attr(
+        "name",
+        words("platform", "pit", "rtc", "hpet", "tsc", "kvmclock", "hypervclock", "armvtimer"),
+        default="",
+        required=True,
+    )
+    present: bool | None = attr("present", YES_NO)
+    tickpolicy: str | None = attr("tickpolicy", words("delay", "catchup", "merge", "discard"))
+    track: str | None = attr("track", words("boot", "guest", "wall", "realtime"))
+    frequency: int | None = attr("frequency", UINT)
+    mode: str | None = attr("mode", words("auto", "native", "emulate", "paravirt", "smpsafe"))
+    catchup: Catchup | None = optional("catchup", Catchup)
+
+
+class Clock(Element):
+    """What the guest's clock shows when it starts; the adjustment in seconds."""
+
+    offset: str | None = attr("offset", words("utc", "localtime", "variable", "timezone", "absolute"))
+    adjustment: str | int | None = attr("adjustment", any_of(words("reset"), SECONDS))
+    basis: str | None = attr("basis", words("utc", "localtime"))
+    timezone: str | None = attr("timezone")
+    start: int | None = attr("start", UINT)
+    timers: list[Timer] = children("timer", Timer)

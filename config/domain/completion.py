@@ -1,0 +1,130 @@
+"""What follows from a definition without asking an emulator."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from ..xml.binding import Element
+from ..xml.children import Child
+from .chardev import Chardev, Console, ConsoleTarget, Serial
+from .domain import Domain
+from .filling import Filling, RandomBytes
+from .os import BootDevice
+
+
+def complete(domain: Domain, *, random: RandomBytes = os.urandom) -> Domain:
+    """Return a copy of `domain` with what its XML left out: UUID, MAC addresses, actions, ports, pairs.
+
+    `random` gives so many random bytes; with filling.seeded() the result is always the same.
+    What depends on the emulator (machine alias, controllers, addresses) is the driver's to fill in.
+    """
+    domain = domain.copy()
+    filling = Filling(random, domain.type, domain.os.type.arch or "")
+    if not domain.uuid:
+        domain.uuid = filling.uuid()
+    if domain.genid is not None and not domain.genid.value:
+        domain.genid.value = filling.uuid()
+    _fill_amounts(domain)
+    _fill_boot(domain)
+    domain.clock.offset = domain.clock.offset or "utc"
+    domain.on_poweroff = domain.on_poweroff or "destroy"
+    domain.on_reboot = domain.on_reboot or "restart"
+    domain.on_crash = domain.on_crash or "destroy"
+    _number_controllers(domain)
+    if domain.os.type.name == "hvm":
+        _pair_console_with_serial(domain)
+    _number_ports(domain)
+    for element in parts(domain):
+        element.fill(filling)
+    return domain
+
+
+def parts(model: Element) -> Iterator[Element]:
+    """Yield `model` and all elements in it that have been made."""
+    yield model
+    named = model._named
+    for name, value in list(model.__dict__.items()):
+        field = named.get(name)
+        if value is None or not isinstance(field, Child):
+            continue
+        for item in value if field.many else (value,):
+            yield from parts(item)
+
+
+def _fill_amounts(domain: Domain) -> None:
+    cells = domain.cpu.numa.cells if domain.cpu and domain.cpu.numa else []
+    if domain.memory.kib is None and cells:
+        domain.memory.kib = sum(cell.memory or 0 for cell in cells)
+    modules = sum(module.target.size or 0 for module in domain.devices.memories)
+    total = (domain.memory.kib or 0) + (modules if not cells else 0)
+    current = domain.current_memory.kib
+    if not current or current > max(total, (domain.memory.kib or 0) + modules):
+        # libvirt takes a balloon larger than the machine for the whole machine
+        domain.current_memory.kib = domain.memory.kib
+    if domain.vcpu.maximum is None:
+        domain.vcpu.maximum = 1
+    cpu = domain.cpu
+    if cpu is not None and cpu.model.name:
+        cpu.mode = cpu.mode or "custom"
+        if cpu.mode == "custom":
+            cpu.match = cpu.match or "exact"
+
+
+def _fill_boot(domain: Domain) -> None:
+    """A machine that says nothing boots from its first hard disk."""
+    boots_by_device = any(device.boot is not None for device in domain.devices.every())
+    if domain.os.type.name == "hvm" and not domain.os.boots and not boots_by_device and not domain.bootloader:
+        domain.os.boots = [BootDevice(dev="hd")]
+
+
+def _number_controllers(domain: Domain) -> None:
+    taken: dict[str, set[int]] = {}
+    for controller in domain.devices.controllers:
+        if controller.index is not None:
+            taken.setdefault(controller.type, set()).add(controller.index)
+    for controller in domain.devices.controllers:
+        if controller.index is None:
+            used = taken.setdefault(controller.type, set())
+            controller.index = next(index for index in range(len(used) + 1) if index not in used)
+            used.add(controller.index)
+
+
+def _pair_console_with_serial(domain: Domain) -> None:
+    """The first console of a machine is its first serial port; whichever is missing follows the other."""
+    devices = domain.devices
+    first = devices.consoles[0] if devices.consoles else None
+    if first is not None and first.target.type not in (None, "none", "serial"):
+        return
+    if first is not None and not devices.serials:
+        serial = Serial(type=first.type, sources=first.sources, protocol=first.protocol, log=first.log)
+        serial.tty = first.tty
+        devices.serials = [serial.copy()]
+    if not devices.serials:
+        return
+    paired = _console_of(devices.serials[0])
+    if first is None:
+        devices.consoles = [paired]
+    else:
+        if first.alias.name:
+            paired.alias = first.alias
+        devices.consoles[0] = paired
+
+
+def _console_of(serial: Chardev) -> Console:
+    console = Console(target=ConsoleTarget(type="serial", port=0))
+    for name in ("type", "tty", "sources", "protocol", "log"):
+        if name in serial.__dict__:
+            console.__dict__[name] = serial.__dict__[name]
+    return console.copy()
+
+
+def _number_ports(domain: Domain) -> None:
+    for devices in (domain.devices.serials, domain.devices.parallels, domain.devices.consoles):
+        used = {device.target.port for device in devices if device.target.port is not None}
+        for device in devices:
+            if device.target.port is None:
+                device.target.port = next(
+                    port for port in range(len(devices) + len(used)) if port not in used
+                )
+                used.add(device.target.port)

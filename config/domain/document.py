@@ -1,0 +1,112 @@
+"""Domain XML in and out.  Pure functions: any thread or a worker process; nothing here waits."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import XmlError
+from ..xml.binding import bind, write
+from ..xml.fields import View
+from ..xml.reader import MAX_BYTES, read
+from ..xml.survey import list_unknown, secret_paths
+from .completion import complete
+from .device import USER_ALIAS
+from .domain import Domain
+from .filling import RandomBytes
+from .summary import DomainSummary
+from .validation import validate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveInfo:
+    """What only a running domain has."""
+
+    id: int
+
+
+def parse(xml: bytes | str, *, max_bytes: int = MAX_BYTES) -> Domain:
+    """Read domain XML of at most `max_bytes` bytes; nothing is filled in and nothing cross-checked.
+
+    Raises: XmlError with `path`, `value`, `allowed` and `line`.
+    """
+    return bind(Domain, read(xml, max_bytes=max_bytes), "domain")
+
+
+def format(domain: Domain, *, secure: bool = False, live: LiveInfo | None = None) -> str:
+    """Return `domain` as libvirt would write it.
+
+    Without `secure`, secrets are left out (secret_fields()).  Without `live`, so is what only a running
+    domain has: id, aliases that no user gave, names and paths that the start chose.
+    """
+    view = View(secure=secure, live=live is not None)
+    if live is None:
+        return write(_at_rest(domain), "domain", view)
+    running = domain.copy()
+    running.id = live.id
+    return write(running, "domain", view)
+
+
+def _at_rest(domain: Domain) -> Domain:
+    """Return `domain` without the aliases that the start gave."""
+    given = [d for d in domain.devices.every() if d.alias.name and not d.alias.name.startswith(USER_ALIAS)]
+    if not given:
+        return domain
+    domain = domain.copy()
+    for device in domain.devices.every():
+        if device.alias.name and not device.alias.name.startswith(USER_ALIAS):
+            device.alias.name = None
+    return domain
+
+
+def summary_of(domain: Domain) -> DomainSummary:
+    """Return the facts of `domain` that the node keeps in memory."""
+    maximum = domain.vcpu.maximum or 1
+    memory = domain.memory.kib or 0
+    return DomainSummary(
+        name=domain.name,
+        uuid=domain.uuid or "",
+        type=domain.type,
+        os_type=domain.os.type.name,
+        arch=domain.os.type.arch or "",
+        machine=domain.os.type.machine or "",
+        title=domain.title or "",
+        description=domain.description or "",
+        memory_kib=domain.current_memory.kib or memory,
+        max_memory_kib=memory + sum(module.target.size or 0 for module in domain.devices.memories),
+        vcpus=domain.vcpu.current or maximum,
+        max_vcpus=maximum,
+        emulator=domain.devices.emulator or "",
+        passthrough=any(field.space is not None and domain.given(field.name) for field in domain.FIELDS),
+        unknown=len(list_unknown(domain, "/domain")),
+    )
+
+
+def check_define(
+    xml: bytes | str, *, max_bytes: int = MAX_BYTES, random: RandomBytes = os.urandom
+) -> tuple[bytes, dict[str, Any]]:
+    """Do all that defining needs of the XML: read, fill in, check, write.
+
+    Returns the XML to store (secrets included) and the map of its DomainSummary.
+    Raises: XmlError.  This is what a worker process runs; bytes in, bytes and plain values out.
+    """
+    domain = complete(parse(xml, max_bytes=max_bytes), random=random)
+    validate(domain)
+    text = format(domain, secure=True)
+    stored = text.encode()
+    if len(stored) > max_bytes:
+        raise XmlError(
+            "The definition is too large once filled in", path="/domain", value=len(stored), allowed=max_bytes
+        )
+    return stored, dict(summary_of(domain).to_map())
+
+
+def unknown_in(domain: Domain) -> list[str]:
+    """Return the paths of what the definition holds that no field stands for."""
+    return list_unknown(domain, "/domain")
+
+
+def secret_fields() -> list[str]:
+    """Return the paths of all fields that hold secrets."""
+    return secret_paths(Domain, "/domain")

@@ -1,0 +1,104 @@
+"""Graphical consoles."""
+
+from __future__ import annotations
+
+from ..xml.binding import Element
+from ..xml.children import children, optional
+from ..xml.convert import PORT, YES_NO, words
+from ..xml.fields import attr
+from .chardev import Clipboard, Mouse
+from .words import UINT8
+
+TYPES = ("sdl", "vnc", "rdp", "desktop", "spice", "egl-headless", "dbus")
+
+
+class Listen(Element, change="next_boot"):
+    """Where clients may connect."""
+
+    type: str | None = attr("type", words("address", "network", "socket", "none"))
+    address: str | None = attr("address")
+    network: str | None = attr("network")
+    socket: str | None = attr("socket")
+
+
+class Gl(Element, change="next_boot"):
+    """Drawing by the host's graphics card."""
+
+    enable: bool | None = attr("enable", YES_NO)
+    rendernode: str | None = attr("rendernode")
+
+
+class SpiceChannel(Element, change="next_boot"):
+    """Whether one of SPICE's channels is encrypted."""
+
+    name: str | None = attr(
+        "name",
+        words("main", "display", "inputs", "cursor", "playback", "record", "smartcard", "usbredir"),
+    )
+    mode: str | None = attr("mode", words("any", "secure", "insecure"))
+
+
+class Compression(Element, change="next_boot"):
+    """How something is packed."""
+
+    compression: str | None = attr(
+        "compression",
+        words("auto_glz", "auto_lz", "quic", "glz", "lz", "off", "on", "auto", "never", "always"),
+    )
+
+
+class Streaming(Element, change="next_boot"):
+    """Which parts of the screen are sent as video."""
+
+    mode: str | None = attr("mode", words("filter", "all", "off"))
+
+
+class Enabled(Element, change="next_boot"):
+    """A switch."""
+
+    enable: bool | None = attr("enable", YES_NO)
+
+
+class AudioRef(Element, change="next_boot"):
+    """The audio backend to use."""
+
+    id: int | None = attr("id", UINT8)
+
+
+class Graphics(Element, change="next_boot"):
+    """A graphical console."""
+
+    type: str = attr("type", words(*TYPES), default="", required=True)
+    port: int | None = attr("port", PORT)
+    tls_port: int | None = attr("tlsPort", PORT)
+    autoport: bool | None = attr("autoport", YES_NO)
+    websocket: int | None = attr("websocket", PORT)
+    websocket_generated: bool | None = attr("websocketGenerated", YES_NO)
+    listen: str | None = attr("listen")
+    socket: str | None = attr("socket")
+    keymap: str | None = attr("keymap")
+    passwd: str | None = attr("passwd", secret=True, change="live")
+    passwd_valid_to: str | None = attr("passwdValidTo", secret=True, change="live")
+    connected: str | None = attr("connected", words("fail", "disconnect", "keep"), change="live")
+    share_policy: str | None = attr("sharePolicy", words("allow-exclusive", "force-shared", "ignore"))
+    power_control: bool | None = attr("powerControl", YES_NO)
+    default_mode: str | None = attr("defaultMode", words("any", "secure", "insecure"))
+    display: str | None = attr("display")
+    xauth: str | None = attr("xauth")
+    fullscreen: bool | None = attr("fullscreen", YES_NO)
+    replace_user: bool | None = attr("replaceUser", YES_NO)
+    multi_user: bool | None = attr("multiUser", YES_NO)
+    address: str | None = attr("address")
+    p2p: bool | None = attr("p2p", YES_NO)
+    listens: list[Listen] = children("listen", Listen)
+    channels: list[SpiceChannel] = children("channel", SpiceChannel)
+    image: Compression | None = optional("image", Compression)
+    jpeg: Compression | None = optional("jpeg", Compression)
+    zlib: Compression | None = optional("zlib", Compression)
+    playback: Compression | None = optional("playback", Compression)
+    streaming: Streaming | None = optional("streaming", Streaming)
+    clipboard: Clipboard | None = optional("clipboard", Clipboard)
+    mouse: Mouse | None = optional("mouse", Mouse)
+    filetransfer: Enabled | None = optional("filetransfer", Enabled)
+    gl: Gl | None = optional("gl", Gl)
+    audio: AudioRef | None = optional("audio", AudioRef)

@@ -1,0 +1,1 @@
+"""Reading, writing and binding of XML, for every kind of document."""

@@ -1,0 +1,76 @@
+"""What a model keeps of a document without knowing it, and how it reports problems."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .fields import View
+from .node import XmlNode
+from .writer import escape, quote, write_node
+
+EXTRA = "_extra"
+
+
+class Problem(NamedTuple):
+    """What is wrong with an element: where below it, which value, why, and what would do."""
+
+    below: str
+    value: Any
+    why: str
+    allowed: Any = None
+
+
+class Extra:
+    """What an object's element held that its class does not declare."""
+
+    __slots__ = ("attrs", "nodes", "text", "xmlns")
+
+    def __init__(self) -> None:
+        self.attrs: dict[str, str] = {}
+        self.nodes: list[XmlNode] = []
+        self.text = ""
+        self.xmlns: dict[str, str] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Extra) and all(
+            getattr(self, name) == getattr(other, name) for name in Extra.__slots__
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def write(self, inside: list[str], indent: str, view: View) -> str:
+        """Append the elements to `inside` and return the attributes.  Without secrets unless secure."""
+        head = "".join(f" {name}='{quote(value)}'" for name, value in self.xmlns.items())
+        for name, value in self.attrs.items():
+            if view.secure or not is_secret_name(name):
+                head += f" {name}='{quote(value)}'"
+        if self.text:
+            inside.append(f"{indent}{escape(self.text)}\n")
+        for node in self.nodes:
+            write_node(node if view.secure else without_secrets(node), inside, indent)
+        return head
+
+    def copy(self) -> Extra:
+        """Return one of its own; the kept subtrees are shared, nobody changes them."""
+        made = Extra()
+        made.attrs, made.nodes, made.xmlns = dict(self.attrs), list(self.nodes), dict(self.xmlns)
+        made.text = self.text
+        return made
+
+
+_SECRET_NAMES = ("passwd", "password", "passphrase", "secretvalue")
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether an attribute or element of this name, unknown to us, is to be taken for a secret."""
+    return name.lower().rpartition(":")[2] in _SECRET_NAMES
+
+
+def without_secrets(node: XmlNode) -> XmlNode:
+    """Return `node` without the values of attributes and elements that sound like secrets."""
+    made = XmlNode(node.tag, {k: v for k, v in node.attrs.items() if not is_secret_name(k)})
+    made.key, made.tail = node.key, node.tail
+    made.text = "" if is_secret_name(node.tag) else node.text
+    for each in node.children:
+        made.append(without_secrets(each))
+    return made
