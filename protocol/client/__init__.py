@@ -1,0 +1,1 @@
+"""Clients of a node: `sync` for threads, `aio` for asyncio; import those modules."""

@@ -1,0 +1,89 @@
+"""Where a node listens, and how one gets a socket to it.
+
+A Unix socket's path has at most 107 bytes (unix(7)); longer ones are reached through a
+descriptor of their folder and /proc/self/fd.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ...config.errors import ConnectionLost, PermissionDenied
+
+SOCKET_VARIABLE = "MECHANE_SOCKET"
+SYSTEM_SOCKET = "/run/mechane/mechane.sock"
+LONGEST_PATH = 107
+
+
+def default_socket(read_only: bool = False) -> str:
+    """Return the socket to use when the caller names none.
+
+    MECHANE_SOCKET, else the user's node when its socket is there, else the system's.
+    """
+    named = os.environ.get(SOCKET_VARIABLE)
+    if named:
+        return named
+    path = SYSTEM_SOCKET
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime:
+        own = f"{runtime}/mechane/mechane.sock"
+        if Path(own).exists():
+            path = own
+    return path.replace("mechane.sock", "mechane-ro.sock") if read_only else path
+
+
+@contextmanager
+def reachable(path: str) -> Iterator[str]:
+    """Give a path of at most 107 bytes that leads to the same socket, while the block lasts."""
+    if len(os.fsencode(path)) <= LONGEST_PATH:
+        yield path
+        return
+    folder = os.open(os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # noqa: PTH120
+    try:
+        yield f"/proc/self/fd/{folder}/{os.path.basename(path)}"  # noqa: PTH119 - text, as connect takes it
+    finally:
+        os.close(folder)
+
+
+def refused(path: str, error: OSError) -> ConnectionLost | PermissionDenied:
+    """Say in our words why nobody answers at `path`."""
+    if isinstance(error, PermissionError):
+        return PermissionDenied(
+            f"the node's socket {path} may not be opened",
+            remedy="ask for membership of the group mechane, or use mechane-ro.sock to read",
+            socket=path,
+        )
+    missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+    what = "there is no socket" if missing else f"no node answers ({error.strerror or error})"
+    return ConnectionLost(
+        f"{what} at {path}",
+        remedy="start the node with mechaned, or name its socket with --socket or MECHANE_SOCKET",
+        socket=path,
+        sent=False,
+    )
+
+
+def open_unix(path: str, timeout_s: float) -> socket.socket:
+    """Connect to a Unix socket within `timeout_s`; the socket that comes back blocks.
+
+    Raises:
+        ConnectionLost: nobody listens there.
+        PermissionDenied: the socket may not be opened.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout_s)
+        with reachable(path) as short:
+            sock.connect(short)
+        sock.settimeout(None)
+    except OSError as error:
+        sock.close()
+        raise refused(path, error) from error
+    except BaseException:
+        sock.close()
+        raise
+    return sock
