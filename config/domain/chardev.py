@@ -11,8 +11,8 @@ from .seclabel import DeviceSeclabel
 from .storage import Reconnect
 
 TYPES = (
-    "null", "vc", "pty", "dev", "file", "pipe", "stdio", "udp", "tcp", "unix", "spicevmc", "spiceport", "nmdm",
-    "qemu-vdagent", "dbus",
+    "null", "vc", "pty", "dev", "file", "pipe", "stdio", "udp", "tcp", "unix", "spicevmc", "spiceport",
+    "nmdm", "qemu-vdagent", "dbus",
 )  # fmt: skip
 
 

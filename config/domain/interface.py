@@ -6,9 +6,9 @@ from ..xml.binding import Element
 from ..xml.children import child, children, optional
 from ..xml.convert import MAC, ON_OFF, UINT, UINT32, YES_NO, integer, words
 from ..xml.fields import attr, text
+from .address import HostAddress
 from .device import Device, VirtioDriver
 from .hostdev import Rom, Teaming, UsbId
-from .address import HostAddress
 from .network import Bandwidth, FilterRef, Ip, PortForward, Route, VirtualPort, Vlan
 from .storage import BackendDomain, Reconnect
 from .words import POSITIVE

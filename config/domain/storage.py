@@ -12,7 +12,8 @@ from .words import STORAGE_FORMAT
 
 SOURCE_TYPES = ("file", "block", "dir", "network", "volume", "nvme", "vhostuser")
 PROTOCOLS = (
-    "nbd", "rbd", "sheepdog", "gluster", "iscsi", "http", "https", "ftp", "ftps", "tftp", "ssh", "vxhs", "nfs",
+    "nbd", "rbd", "sheepdog", "gluster", "iscsi", "http", "https", "ftp", "ftps", "tftp", "ssh", "vxhs",
+    "nfs",
 )  # fmt: skip
 
 

@@ -24,8 +24,8 @@ STORAGE_FORMAT = words(
 MEMORY_MODE = words("strict", "preferred", "interleave", "restrictive")
 SHARED_PRIVATE = words("shared", "private")
 ARCH = words(
-    "aarch64", "alpha", "armv6l", "armv7l", "armv7b", "cris", "i686", "ia64", "itanium", "lm32", "loongarch64", "m68k",
-    "microblaze", "microblazeel", "mips", "mipsel", "mips64", "mips64el", "openrisc", "parisc", "parisc64",
-    "ppc", "ppc64", "ppc64le", "ppcemb", "riscv32", "riscv64", "s390", "s390x", "sh4", "sh4eb", "sparc",
-    "sparc64", "unicore32", "x86_64", "xtensa", "xtensaeb",
+    "aarch64", "alpha", "armv6l", "armv7l", "armv7b", "cris", "i686", "ia64", "itanium", "lm32",
+    "loongarch64", "m68k", "microblaze", "microblazeel", "mips", "mipsel", "mips64", "mips64el", "openrisc",
+    "parisc", "parisc64", "ppc", "ppc64", "ppc64le", "ppcemb", "riscv32", "riscv64", "s390", "s390x", "sh4",
+    "sh4eb", "sparc", "sparc64", "unicore32", "x86_64", "xtensa", "xtensaeb",
 )  # fmt: skip
