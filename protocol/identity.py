@@ -1,0 +1,47 @@
+"""Who a client is, as the transport proved it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What the kernel (unix) or a certificate (tls) says of a client; nothing is hearsay."""
+
+    kind: Literal["unix", "tls"]
+    uid: int | None = None
+    gid: int | None = None
+    pid: int | None = None
+    gids: tuple[int, ...] = ()
+    """Supplementary groups of a unix client, as the kernel has them (SO_PEERGROUPS)."""
+    user: str = ""
+    """Login name, where /etc/passwd has one; for people, never for decisions."""
+    subject: str = ""
+    """Distinguished name of a certificate, most specific part first (RFC 4514)."""
+    common_name: str = ""
+    issuer: str = ""
+    fingerprint: str = ""
+    """SHA-256 of a certificate, lower-case hex."""
+    address: str = ""
+    """Where a TLS client calls from."""
+    node: str = ""
+    """Name of the cluster node that a certificate belongs to; empty for clients."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return what is known, as hello and the list of clients answer it."""
+        if self.kind == "unix":
+            known = {"kind": "unix", "uid": self.uid, "gid": self.gid, "pid": self.pid, "user": self.user}
+        else:
+            known = {
+                "kind": "tls", "subject": self.subject, "common_name": self.common_name,
+                "issuer": self.issuer, "fingerprint": self.fingerprint, "address": self.address,
+                "node": self.node,
+            }  # fmt: skip
+        return {name: value for name, value in known.items() if value not in ("", None)}
+
+    def __str__(self) -> str:
+        if self.kind == "unix":
+            return f"{self.user or f'uid {self.uid}'} (pid {self.pid})"
+        return self.subject or self.address
