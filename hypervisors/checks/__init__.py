@@ -1,0 +1,1 @@
+"""What the shipped contract check asks of a driver; run through hypervisors/check.py."""
