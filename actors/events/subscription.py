@@ -8,8 +8,8 @@ Guarantees:
   leaves a mark, and who pumps sees the mark before it leaves. So no event stays behind, and no two threads
   send for one subscription at once: `_next` belongs to the holder of `_turn`.
 - An appending thread sends at most `BURST` events; a longer backlog goes to the `events` thread.
-- While the session's outbox is above `pause_bytes` nothing is sent; the journal is the buffer, so a client
-  that never reads costs its outbox and no more.
+- While a lot waits in the session's outbox nothing is sent; the journal is the buffer, so a client that
+  never reads costs half of `outbox_pause_bytes` and no more.
 - After `end` returns nothing is sent any more.
 
 Why no event stays behind: a pusher sets `_wanted` first and tries the turn second; the holder clears
@@ -37,11 +37,25 @@ END_TIMEOUT_S = 1.0
 log = logging.getLogger("mechane.events")
 
 
+class Bounds(Protocol):
+    """What a subscription needs of a session's limits."""
+
+    @property
+    def outbox_pause_bytes(self) -> int:
+        """Bytes in the outbox at which the gateway stops reading; `on_drain` calls at a quarter of it."""
+        ...
+
+
 class Session(Protocol):
     """What a subscription needs of its client; the gateway's Session is one."""
 
     id: int
     closed: bool
+
+    @property
+    def limits(self) -> Bounds:
+        """The limits of its socket."""
+        ...
 
     def send(self, frame: bytes, /) -> None:
         """Send a frame; any thread, never waits."""
@@ -52,7 +66,7 @@ class Session(Protocol):
         ...
 
     def on_drain(self, callback: Callable[[], None], /) -> None:
-        """Call once when there is room again."""
+        """Call once, soon, when there is room (again)."""
         ...
 
     def disconnect(self, error: MechaneError | None, /) -> None:
@@ -64,8 +78,8 @@ class Subscription:
     """Push events to one subscriber. `record` answers the call; `start` begins after the answer left."""
 
     __slots__ = (
-        "_ended", "_filter", "_gap", "_hand_over", "_journal", "_next", "_pause_bytes", "_paused", "_started",
-        "_tail", "_turn", "_wanted", "handed_over", "number", "record", "session",
+        "_ended", "_filter", "_gap", "_hand_over", "_journal", "_next", "_paused", "_started", "_tail",
+        "_turn", "_wanted", "handed_over", "number", "record", "session",
     )  # fmt: skip
 
     def __init__(
@@ -76,7 +90,6 @@ class Subscription:
         event_filter: EventFilter,
         since: str | None,
         *,
-        pause_bytes: int,
         hand_over: Callable[[Subscription], None],
     ) -> None:
         """Find the place in the journal; sends nothing yet.
@@ -91,7 +104,6 @@ class Subscription:
         self._filter = event_filter
         self._next = after + 1
         self._gap = gap
-        self._pause_bytes = pause_bytes
         self._hand_over = hand_over
         self._tail = subscription_tail(number)
         self._turn = threading.Lock()
@@ -168,14 +180,15 @@ class Subscription:
         self.session.send(event_frame(packed, self._tail))
 
     def _room(self) -> bool:
-        """Tell whether the client keeps up; if not, pause until it does."""
+        """Tell whether the client keeps up; if not, pause until it does.
+
+        Half of the limit lies well above the quarter that on_drain waits for, so a pause never ends at once.
+        """
         session = self.session
-        if session.outbox_bytes() <= self._pause_bytes:
+        if session.outbox_bytes() <= session.limits.outbox_pause_bytes // 2:
             return True
         self._paused = True
         session.on_drain(self._resume)
-        if session.outbox_bytes() == 0:  # it drained before on_drain could see it
-            self._resume()
         return False
 
     def _resume(self) -> None:

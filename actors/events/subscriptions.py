@@ -20,23 +20,15 @@ from .subscription import Session, Subscription
 
 DIRECT = 8
 SLICE = 64
-PAUSE_BYTES = 128 * 1024
 MOST_PER_SESSION = 16
 
 
 class Subscriptions:
     """Know who subscribed to what, and wake them."""
 
-    def __init__(self, journal: Journal, *, pause_bytes: int = PAUSE_BYTES) -> None:
-        """Listen to a journal.
-
-        Args:
-            journal: where events come from.
-            pause_bytes: nothing is pushed to a session whose outbox is above this; must not be below the
-                mark at which the gateway calls `on_drain`.
-        """
+    def __init__(self, journal: Journal) -> None:
+        """Listen to a journal."""
         self._journal = journal
-        self._pause_bytes = pause_bytes
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._all: tuple[Subscription, ...] = ()
@@ -75,7 +67,6 @@ class Subscriptions:
                 self._journal,
                 event_filter,
                 since,
-                pause_bytes=self._pause_bytes,
                 hand_over=self._hand_over,
             )
             self._all = (*self._all, subscription)

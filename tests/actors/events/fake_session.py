@@ -7,6 +7,7 @@ from typing import Any
 import msgpack
 
 from mechane.config.errors import MechaneError
+from mechane.protocol.limits import Limits
 
 
 class FakeSession:
@@ -15,12 +16,12 @@ class FakeSession:
     With `slow` frames stay in the outbox until `take`; else the client takes each at once.
     """
 
-    def __init__(self, number: int = 1, *, slow: bool = False, low_water: int = 0) -> None:
+    def __init__(self, number: int = 1, *, slow: bool = False, pause_bytes: int = 200_000) -> None:
         self.id = number
         self.closed = False
         self.error: MechaneError | None = None
         self.slow = slow
-        self.low_water = low_water
+        self.limits = Limits(outbox_pause_bytes=pause_bytes)
         self.received: list[dict[str, Any]] = []
         self.most_outbox = 0
         self._lock = threading.Lock()
@@ -45,9 +46,10 @@ class FakeSession:
         return self._size
 
     def on_drain(self, callback: Callable[[], None], /) -> None:
-        """Call once when the outbox is at low water."""
+        """Call once when the outbox is at low water (a quarter of the limit), at once when it is."""
         with self._lock:
             self._callbacks.append(callback)
+        self._run_drained()
 
     def disconnect(self, error: MechaneError | None, /) -> None:
         """End the session."""
@@ -61,12 +63,16 @@ class FakeSession:
             for frame in taken:
                 self._size -= len(frame)
                 self._receive(frame)
-            callbacks: list[Callable[[], None]] = []
-            if self._size <= self.low_water:
+        self._run_drained()
+        return len(taken)
+
+    def _run_drained(self) -> None:
+        callbacks: list[Callable[[], None]] = []
+        with self._lock:
+            if self._size <= self.limits.outbox_pause_bytes // 4:
                 callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback()
-        return len(taken)
 
     def numbers(self) -> list[int]:
         """Give the numbers that the test put into the events it received, gaps left out."""

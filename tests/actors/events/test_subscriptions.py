@@ -21,9 +21,9 @@ TIMEOUT_S = 30.0
 class Node:
     """A journal with its subscriptions."""
 
-    def __init__(self, length: int = 10_000, pause_bytes: int = 100_000) -> None:
+    def __init__(self, length: int = 10_000) -> None:
         self.journal = Journal("node1", length=length, clock=lambda: 1.0)
-        self.subscriptions = Subscriptions(self.journal, pause_bytes=pause_bytes)
+        self.subscriptions = Subscriptions(self.journal)
 
     def subscribe(
         self, session: FakeSession, since: str | None = None, f: EventFilter = ALL
@@ -122,7 +122,7 @@ def test_a_restarted_node_is_a_gap(node: Node) -> None:
 
 
 def test_a_slow_reader_is_bounded_and_misses_nothing_that_is_kept(node: Node) -> None:
-    session = FakeSession(slow=True, low_water=20_000)
+    session = FakeSession(slow=True)
     fast = FakeSession(2)
     node.subscribe(session)
     node.subscribe(fast)
@@ -136,8 +136,8 @@ def test_a_slow_reader_is_bounded_and_misses_nothing_that_is_kept(node: Node) ->
 
 
 def test_a_reader_that_is_too_slow_is_told_of_the_gap_in_its_place(node: Node) -> None:
-    small = Node(length=1000, pause_bytes=10_000)
-    session = FakeSession(slow=True)
+    small = Node(length=1000)
+    session = FakeSession(slow=True, pause_bytes=20_000)
     small.subscribe(session)
     small.append(range(1, 3001))
     taken = session.take()
