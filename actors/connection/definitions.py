@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
-from ...config.errors import DomainExists, NoDomain, OperationFailed
+from ...config.errors import DomainExists, NoDomain, OperationFailed, PermissionDenied
 from ...hypervisors.contract import Target
 from ..cells.directory import Entry
 from ..domain.orders import Order
@@ -50,15 +50,28 @@ class Definitions:
     async def define(self, call: PendingCall) -> None:
         """Check a definition and hand it to the domain's actor, which stores it."""
         xml, summary = await self._parsed(call.args["xml"])
+        self._may_pass_through(call, summary)
         await self.driver.define(Target(uuid=summary["uuid"], name=summary["name"]), xml)
         await self._hand_over(Order(verb="define", args={"xml": xml, "summary": summary}, call=call), summary)
 
     async def create(self, call: PendingCall) -> None:
         """Check a transient domain's XML and hand it to a new actor, which starts it."""
         xml, summary = await self._parsed(call.args["xml"])
+        self._may_pass_through(call, summary)
         await self.driver.define(Target(uuid=summary["uuid"], name=summary["name"]), xml)
         args = {**call.args, "xml": xml, "summary": summary}
         await self._hand_over(Order(verb="create", args=args, call=call), summary)
+
+    def _may_pass_through(self, call: PendingCall, summary: dict[str, Any]) -> None:
+        """Refuse the qemu: namespace and its like to who lacks the permission, which equals root."""
+        grants = call.client.grants
+        if not summary.get("passthrough") or grants.everything:
+            return
+        if not grants.may("domain:passthrough", self.uri.text, summary["name"]):
+            raise PermissionDenied(
+                f"the XML of {summary['name']} passes options straight to the emulator",
+                remedy="remove them, or ask for the grant domain:passthrough", permission="domain:passthrough",
+            )  # fmt: skip
 
     async def _hand_over(self, order: Order, summary: dict[str, Any]) -> None:
         """Find or make the entry and offer the order; try again while an old one is being removed."""
@@ -145,15 +158,15 @@ class Definitions:
         from ...config import domain as model
 
         if kind == "title":
-            return model.set_title(xml, value)
+            return model.set_title(xml, value).decode()
         if kind == "description":
-            return model.set_description(xml, value)
+            return model.set_description(xml, value).decode()
         assert uri is not None
-        return model.set_metadata(xml, uri, key or "", value)
+        return model.set_metadata(xml, uri, key or "", value).decode()
 
     async def rename_xml(self, xml: str, name: str) -> str:
         """Return the XML with another name, checked as a definition is."""
         from ...config import domain as model
 
-        return model.set_name(xml, name)
+        return model.set_name(xml, name).decode()
 

@@ -18,7 +18,7 @@ import logging
 from typing import Any
 
 from ...config.errors import Busy, MechaneError, NoDomain, Quarantined
-from ...hypervisors.contract import PROTOCOLS, Capability, Deadlines, Driver, Found, HypervisorInfo, Target
+from ...hypervisors.contract import Capability, Deadlines, Driver, Found, HypervisorInfo, Target
 from ...hypervisors.facts import Exited, Fact, FactSink
 from ...hypervisors.registry import DRIVERS, driver_class
 from ...hypervisors.uri import ConnectionUri
@@ -83,7 +83,7 @@ class Supervisor(LoopActor, Definitions):
         self.consoles = Consoles(self)
         self.window = RestartWindow("connection")
         self._ids = itertools.count(1)
-        self._calls = 0
+        self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
         self._opened = asyncio.Event()
         self._autodestroy: dict[int, list[tuple[Entry, int]]] = {}
         self._discovering = False
@@ -259,17 +259,8 @@ class Supervisor(LoopActor, Definitions):
 
     async def on_call(self, call: PendingCall) -> None:
         """Begin a connection call as a task of its own."""
-        if self._calls >= CALLS_AT_ONCE:
-            await asyncio.wait([task for task in self._running_calls], return_when=asyncio.FIRST_COMPLETED)
-        self._calls += 1
-        task = self.home.spawn(self._serve(call), call.spec.name)
-        self._running_calls.add(task)
-        task.add_done_callback(self._running_calls.discard)
-
-    @property
-    def _running_calls(self) -> set[asyncio.Task[Any]]:
-        tasks: set[asyncio.Task[Any]] = self.__dict__.setdefault("_call_tasks", set())
-        return tasks
+        await self._slots.acquire()
+        self.home.spawn(self._serve(call), call.spec.name)
 
     async def _serve(self, call: PendingCall) -> None:
         try:
@@ -286,11 +277,7 @@ class Supervisor(LoopActor, Definitions):
             call.fail(incident(call.spec.name, error))
             self.crashed(call.spec.name, error)
         finally:
-            self._calls -= 1
-
-    def on_control(self, message: Any) -> None:
-        """No control messages of its own."""
-        super().on_control(message)
+            self._slots.release()
 
     async def destroy_by_driver(self, entry: Entry, order: DestroyByDriver) -> None:
         """Destroy a guest through the driver, for kinds without a kill handle."""
@@ -388,7 +375,7 @@ def drivers_with(capability: Capability) -> list[str]:
             cls = driver_class(ConnectionUri.parse(f"{scheme}:///"))
         except ImportError:
             continue
-        if capability in cls.capabilities and capability in PROTOCOLS:
+        if capability in cls.capabilities:
             found.append(cls.kind)
     return sorted(found)
 

@@ -38,7 +38,7 @@ class PendingCall:
     """One accepted call."""
 
     __slots__ = ("_once", "args", "cancelled", "client", "deadline_at", "deadline_s", "entry", "msgid",
-                 "on_cancel", "request_id", "since", "spec", "timer")  # fmt: skip
+                 "on_cancel", "on_done", "request_id", "since", "spec", "timer")  # fmt: skip
 
     def __init__(
         self, client: Client, msgid: int, spec: CallSpec, args: dict[str, Any], deadline_s: float, request_id: str
@@ -53,6 +53,8 @@ class PendingCall:
         self.deadline_at = self.since + deadline_s
         self.entry: Any = None
         self.on_cancel: Callable[[], None] | None = None
+        self.on_done: Callable[[], None] | None = None
+        """Called once when the answer left; lets go of timers and watchers."""
         self.cancelled = ""
         self.timer: Any = None
         self._once = threading.Lock()
@@ -73,7 +75,7 @@ class PendingCall:
         fault = FAULT.before_reply
         if fault is not None:
             fault("before_reply")
-        self.client.in_flight.pop(self.msgid, None)
+        self._leave()
         self.client.send(response_frame(self.msgid, packed))
         return True
 
@@ -81,14 +83,20 @@ class PendingCall:
         """Answer with an error; False when an answer left before."""
         if not self._once.acquire(blocking=False):
             return False
-        self.client.in_flight.pop(self.msgid, None)
+        self._leave()
         self.client.send(error_frame(self.msgid, error))
         return True
 
     def drop(self) -> None:
         """Give no answer: the client is gone."""
         if self._once.acquire(blocking=False):
-            self.client.in_flight.pop(self.msgid, None)
+            self._leave()
+
+    def _leave(self) -> None:
+        self.client.in_flight.pop(self.msgid, None)
+        hook = self.on_done
+        if hook is not None:
+            hook()
 
     def cancel(self, why: str) -> None:
         """Ask for the call to end at its next step; answers at once when it only waits."""

@@ -54,7 +54,7 @@ class Router:
 
     def __init__(
         self, catalogue: Catalogue, directory: Directory, view: Any, executors: Executors, *,
-        published: Mapping[str, Published], hands: Mapping[Place, Hand], handlers: frozenset[str],
+        published: Mapping[str, Published], hand_of: Callable[[CallSpec], Hand],
         deadline_of: Callable[[str], float], needs: Callable[[CallSpec, Entry | None, dict[str, Any]], None],
         closed: Callable[[Any], None],
     ) -> None:  # fmt: skip
@@ -71,12 +71,10 @@ class Router:
                 spec=spec,
                 check=compile_call(spec),
                 published=published.get(spec.name),
-                hand=None if spec.name in published else hands[spec.on],
+                hand=None if spec.name in published else hand_of(spec),
                 names_domain="domain" in spec.arguments and spec.name not in _NO_REFERENCE,
                 inline_below=_inline_below(spec),
             )
-            if spec.name not in handlers and spec.name not in published:
-                raise TypeError(f"call {spec.name} has no handler")
 
     def call(self, session: Client, msgid: int, method: str, params: dict[str, Any]) -> bytes | None:
         """Answer a request now (the whole frame), or later through the session (None)."""

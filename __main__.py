@@ -1,0 +1,25 @@
+"""The two entry points: mechaned (the node) and mechane (the command line)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def mechaned(argv: Sequence[str] | None = None) -> int:
+    """Run a node in the foreground until SIGTERM or SIGINT; returns its exit status."""
+    from .actors.node.daemon import run
+
+    return run(list(sys.argv[1:] if argv is None else argv))
+
+
+def mechane(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns its exit status."""
+    from .protocol.cli.main import main
+
+    return main(list(sys.argv[1:] if argv is None else argv))
+
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    sys.exit(mechaned(words[1:]) if words[:1] == ["node"] else mechane(words))

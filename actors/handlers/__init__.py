@@ -1,0 +1,1 @@
+"""What each call does: published ones, administration, destroys, waits, gathering."""

@@ -1,0 +1,117 @@
+"""How an executor hands a LOW or KILL call to whoever does it, and leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ...config.errors import MechaneError
+from ...protocol.catalogue import CallSpec, Place
+from ..router.pending import PendingCall
+from ..router.router import cancelled, incident
+from .admin import ADMIN
+from .gathering import GATHERING
+from .kills import KILLS
+from .objects import OBJECTS
+from .observing import OBSERVING
+from .published import PUBLISHED, find_connection
+
+if TYPE_CHECKING:
+    from ..node.node import Node
+
+DOMAIN_CALLS = frozenset(
+    {
+        "domain.start", "domain.suspend", "domain.resume", "domain.shutdown", "domain.reboot", "domain.reset",
+        "domain.monitor_command", "domain.get_stats", "domain.undefine", "domain.set_autostart",
+        "domain.set_metadata", "domain.rename", "domain.open_console",
+    }
+)  # fmt: skip
+CONNECTION_CALLS = frozenset({"domain.define_xml", "domain.create_xml"})
+Hand = Callable[[PendingCall], None]
+
+
+def handled() -> list[str]:
+    """Return the names of all calls that have a handler, each as often as it has one."""
+    groups: list[Any] = [PUBLISHED, KILLS, OBSERVING, OBJECTS, GATHERING, ADMIN, DOMAIN_CALLS, CONNECTION_CALLS]
+    return [name for group in groups for name in group]
+
+
+class Hands:
+    """Chooses the hand of a call by its place; built once for a node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def of(self, spec: CallSpec) -> Hand:
+        """Return what hands this call on.
+
+        Raises:
+            TypeError: the call has no handler.
+        """
+        name, node = spec.name, self._node
+        direct = KILLS.get(name) or OBSERVING.get(name)
+        if direct is not None:
+            return lambda call: direct(node, call)  # type: ignore[no-any-return]  # handlers return nothing
+        if name in ADMIN:
+            return lambda call: _administer(ADMIN[name], node, call)
+        if name in GATHERING:
+            return lambda call: self._gather(GATHERING[name], call)
+        if name in OBJECTS:
+            return lambda call: self._object(OBJECTS[name], call)
+        if name in DOMAIN_CALLS and spec.on in (Place.DOMAIN, Place.STREAM):
+            return self._domain
+        if name in CONNECTION_CALLS and spec.on is Place.CONNECTION:
+            return self._connection
+        raise TypeError(f"call {name} has no handler")
+
+    def _domain(self, call: PendingCall) -> None:
+        call.entry.mailbox.offer(call)
+
+    def _connection(self, call: PendingCall) -> None:
+        find_connection(self._node.view, call.args["connection"]).mailbox.offer(call)
+
+    def _gather(self, handler: Any, call: PendingCall) -> None:
+        node = self._node
+        node.home.spawn_threadsafe(lambda: answer(handler(node, call), call, node.home), call.spec.name)
+
+    def _object(self, handler: Any, call: PendingCall) -> None:
+        uri = call.entry.connection if call.entry is not None else call.args.get("connection")
+        supervisor = find_connection(self._node.view, uri)
+        supervisor.home.spawn_threadsafe(
+            lambda: answer(handler(supervisor, call), call, supervisor.home), call.spec.name
+        )
+
+
+def _administer(handler: Any, node: Node, call: PendingCall) -> None:
+    call.reply(handler(node, call))
+
+
+async def answer(work: Any, call: PendingCall, home: Any) -> None:
+    """Run a handler's coroutine under the call's deadline and answer the call."""
+    import asyncio
+
+    from ...config.errors import DeadlineExceeded
+
+    task = asyncio.ensure_future(work)
+    call.on_cancel = lambda: home.call(_cancel, task, call)
+    try:
+        left_s = call.deadline_at - home.loop.time()
+        call.reply(await asyncio.wait_for(task, max(left_s, 0.0)))
+    except TimeoutError:
+        call.fail(
+            DeadlineExceeded(
+                f"{call.spec.name} was not done after {call.deadline_s:g} s", remedy="give it a longer deadline_s",
+                still_running=False,
+            )
+        )  # fmt: skip
+    except asyncio.CancelledError:
+        call.fail(cancelled(call))
+    except MechaneError as error:
+        call.fail(error)
+    except Exception as error:  # the edge of what runs for this call
+        call.fail(incident(call.spec.name, error))
+
+
+def _cancel(task: Any, call: PendingCall) -> None:
+    call.fail(cancelled(call))
+    task.cancel()

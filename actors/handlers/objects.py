@@ -1,0 +1,78 @@
+"""OBJECT calls: stored definitions and capability probes, as tasks on the connection's loop.
+
+They never pass through a domain's mailbox, so a hung monitor delays none of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...config.errors import InvalidArgument
+from ...hypervisors.contract import Capability
+from ..domain.stored import RUN, StoredRun
+from ..router.pending import PendingCall
+from ..stores.aio import fetch
+
+if TYPE_CHECKING:
+    from ..connection.supervisor import Supervisor
+
+
+async def get_xml(supervisor: Supervisor, call: PendingCall) -> str:
+    """Return a domain's XML: the live one while it runs, unless the definition is asked for."""
+    entry, args = call.entry, call.args
+    snapshot = entry.cell.snapshot
+    live = ""
+    if snapshot.active and not (args["inactive"] and snapshot.persistent):
+        found = await fetch(supervisor.services.runtime, RUN + entry.uuid)
+        if found is not None:
+            run = StoredRun.unpack(found.value)
+            live = run.live_xml or run.xml
+    xml = live or await supervisor.definition(entry)
+    shown: str = await supervisor.env.pure(_shown, xml, bool(args["secure"]), snapshot.id if live else None)
+    return shown
+
+
+def _shown(xml: str, secure: bool, live_id: int | None) -> str:
+    from ...config.domain import LiveInfo, format, parse
+
+    return format(parse(xml), secure=secure, live=LiveInfo(id=live_id) if live_id is not None else None)
+
+
+async def get_metadata(supervisor: Supervisor, call: PendingCall) -> str:
+    """Return title, description or a metadata element."""
+    from ...config import domain as model
+
+    args = call.args
+    xml = await supervisor.definition(call.entry)
+    if args["type"] == "element":
+        if not args["uri"]:
+            raise InvalidArgument("metadata of type element needs its namespace", remedy="give uri",
+                                  path="params.uri")  # fmt: skip
+        return model.get_metadata(xml, args["uri"])
+    parsed = model.parse(xml)
+    return (parsed.title if args["type"] == "title" else parsed.description) or ""
+
+
+async def get_capabilities(supervisor: Supervisor, call: PendingCall) -> dict[str, Any]:
+    """Return the host's capabilities."""
+    supervisor.need(Capability.DOMAIN_CAPABILITIES, call.spec.name)
+    found: dict[str, Any] = await supervisor.driver.get_capabilities()
+    return found
+
+
+async def get_domain_capabilities(supervisor: Supervisor, call: PendingCall) -> dict[str, Any]:
+    """Return what a domain may ask for."""
+    supervisor.need(Capability.DOMAIN_CAPABILITIES, call.spec.name)
+    args = call.args
+    found: dict[str, Any] = await supervisor.driver.get_domain_capabilities(
+        emulator=args["emulator"], arch=args["arch"], machine=args["machine"], virttype=args["virttype"]
+    )
+    return found
+
+
+OBJECTS: dict[str, Any] = {
+    "domain.get_xml": get_xml,
+    "domain.get_metadata": get_metadata,
+    "connection.get_capabilities": get_capabilities,
+    "connection.get_domain_capabilities": get_domain_capabilities,
+}

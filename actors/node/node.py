@@ -1,0 +1,262 @@
+"""The node: builds everything once, hands it down, starts in order and stops in reverse.
+
+Threads: main (signals), gateway, node loop, one loop for each connection, executors,
+store, reader, and the few of each driver's tool pool. Start order: lock and read the
+stores, open the connections, take up running guests, listen, say READY. Stop order: stop
+listening, let go of drivers (guests keep running), close the stores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from typing import Any
+
+from ...config.errors import InvalidArgument
+from ...config.settings import Settings
+from ...hypervisors.contract import Deadlines
+from ...hypervisors.uri import ConnectionUri
+from ...protocol.catalogue import Catalogue, load
+from ...protocol.limits import Limits
+from ...protocol.permissions import Grant, Policy
+from ..cells.directory import Directory, Entry
+from ..connection.supervisor import Supervisor
+from ..domain.legality import RULES
+from ..events.journal import Journal
+from ..events.subscriptions import Subscriptions
+from ..gateway.gateway import Gateway
+from ..handlers.hands import Hands
+from ..handlers.published import PUBLISHED
+from ..handlers.view import View
+from ..offload.offload import Offload
+from ..router.executors import Executors
+from ..router.mailboxes import PriorityMailbox
+from ..router.pending import FAULT, PendingCall
+from ..router.router import Router
+from ..runtime.loop_thread import LoopThread
+from ..services import Services
+from ..stores.sqlite import SqliteStore
+from . import loading
+from .deadlines import CallDeadlines
+from .faults import fault_of, or_nothing
+from .notify import Notifier
+
+VERSION = "0.1.0"
+SWITCH_INTERVAL_S = 0.0001
+"""A thread of plain Python holds the GIL no longer than this (measured: DESIGN.md, the GIL)."""
+ADOPT_WAIT_S = 0.5
+"""How long READY waits for guests to be taken up; a hung one goes on in the background."""
+_log = logging.getLogger("mechane.node")
+
+
+class Node:
+    """One node; `start`, then `stop`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.name = settings.node.name or socket.gethostname()
+        self.version = VERSION
+        self.pid = os.getpid()
+        self.started_at = time.time()
+        self.ready = False
+        self.default_grace_s = settings.deadlines.destroy_grace_s
+        self.catalogue: Catalogue = load()
+        fault = fault_of(os.environ)
+        FAULT.before_reply = fault
+        self.home = LoopThread("node")
+        self.deadlines = CallDeadlines(self.home)
+        self.notifier = Notifier(os.environ)
+        limits: Limits = settings.limits
+        self.journal = Journal(self.name, length=limits.journal_length)
+        self.subscriptions = Subscriptions(self.journal)
+        self.store = SqliteStore(settings.state_dir, fault=fault)
+        self.offload = Offload(
+            memory_mib=settings.workers.process_memory_mib, warm=("mechane.config.domain.document",)
+        )
+        self.services = Services(
+            node=self.name, directory=Directory(), definitions=self.store, runtime=self.store, journal=self.journal,
+            offload=self.offload, limits=limits, settings=settings, state_dir=settings.state_dir,
+            runtime_dir=settings.runtime_dir, wall_clock=time.time, clock=time.monotonic, fault=or_nothing(fault),
+        )  # fmt: skip
+        self.connections: dict[str, Supervisor] = {}
+        self.view = View(
+            node=self.name, version=VERSION, catalogue=self.catalogue, directory=self.services.directory,
+            journal=self.journal, connections=self.connections, limits=lambda: self.services.limits,
+        )  # fmt: skip
+        self._wire()
+
+    def _wire(self) -> None:
+        limits, workers = self.services.limits, self.settings.workers
+        self.executors = Executors(
+            PriorityMailbox("high", limits.router_length), PriorityMailbox("low", limits.router_length),
+            lambda call: self.router.handle(call), prio_workers=workers.prio_workers,
+            min_workers=workers.min_workers, max_workers=workers.max_workers,
+        )  # fmt: skip
+        self.router = Router(
+            self.catalogue, self.services.directory, self.view, self.executors, published=PUBLISHED,
+            hand_of=Hands(self).of, deadline_of=lambda kind: self.services.limits.deadline_s(kind),
+            needs=self._needs, closed=self._client_closed,
+        )  # fmt: skip
+        grants = [Grant.from_settings(entry) for entry in self.settings.grants]
+        policy = Policy(grants, administrators=(0, os.geteuid()), admin_gid=_gid_of(self.settings.node.socket_group))
+        self.gateway = Gateway(limits, self.router, policy=policy, catalogue=self.catalogue)
+
+    # ---- start and stop
+
+    def start(self) -> None:
+        """Start everything; returns when the sockets answer.
+
+        Raises:
+            StoreError: the state folder cannot be used, or another node has it.
+            OperationFailed: the sockets cannot be opened.
+        """
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        _folder(self.settings.state_dir, 0o711)
+        _folder(self.settings.runtime_dir, 0o755)
+        self.store.open()
+        self.offload.start()
+        self.home.start()
+        self._connect()
+        loaded = loading.load(self.services, self.connections)
+        self.services.directory.load(loaded.entries)
+        adopting = self._adopt(loaded)
+        self.executors.start()
+        gid = _gid_of(self.settings.node.socket_group)
+        runtime = self.settings.runtime_dir
+        self.gateway.listen_unix(runtime / "mechane.sock", mode=0o660, gid=gid)
+        self.gateway.listen_unix(runtime / "mechane-ro.sock", mode=0o666, read_only=True)
+        self._listen_tls()
+        adopting.wait(ADOPT_WAIT_S)
+        self.gateway.start()
+        self.ready = True
+        self.notifier.send("READY=1")
+        self.home.spawn_threadsafe(self._watchdog, "watchdog")
+        _log.info("%s is ready: %d domains, %s", self.name, len(loaded.entries), ", ".join(self.connections))
+
+    def _connect(self) -> None:
+        limits = self.settings.deadlines
+        deadlines = Deadlines(
+            query_s=limits.query_s, change_s=limits.change_s, start_s=limits.start_s, probe_s=limits.probe_s,
+            tool_s=limits.tool_s, destroy_grace_s=limits.destroy_grace_s,
+        )  # fmt: skip
+        for text in self.settings.connections:
+            uri = ConnectionUri.parse(text)
+            supervisor = Supervisor(self.services, uri, deadlines, self.settings.section(uri.scheme))
+            self.connections[uri.text] = supervisor
+            supervisor.launch()
+
+    def _adopt(self, loaded: loading.Loaded) -> threading.Event:
+        """Have each connection take up its guests; the event is set when all did."""
+        done = threading.Event()
+        left = len(self.connections)
+        lock = threading.Lock()
+
+        async def adopt(supervisor: Supervisor, uri: str) -> None:
+            nonlocal left
+            supervisor.ids_from(loaded.highest_id.get(uri, 0))
+            try:
+                await supervisor.adopt_all(loaded.runs.get(uri, {}))
+            finally:
+                with lock:
+                    left -= 1
+                    if not left:
+                        done.set()
+            await supervisor.autostart_all()
+
+        for uri, supervisor in self.connections.items():
+            supervisor.home.spawn_threadsafe(lambda s=supervisor, u=uri: adopt(s, u), "adopt")
+        if not self.connections:
+            done.set()
+        return done
+
+    def _listen_tls(self) -> None:
+        tls = self.settings.tls
+        if tls.enabled:
+            self.gateway.listen_tls(tls)
+
+    async def _watchdog(self) -> None:
+        """Tell systemd that all loops turn."""
+        period_s = (self.notifier.watchdog_s or 30.0) / 3
+        while self.notifier.watchdog_s:
+            turned = [asyncio.wrap_future(_turn(s.home.loop)) for s in self.connections.values()]
+            done = await asyncio.wait(turned, timeout=period_s) if turned else (set(), set())
+            if not done[1] and self.gateway.alive():
+                self.notifier.send("WATCHDOG=1")
+            await asyncio.sleep(period_s)
+
+    def stop(self) -> None:
+        """Stop listening, let go of the guests (they keep running) and close the stores."""
+        self.notifier.send("STOPPING=1")
+        self.ready = False
+        self.gateway.stop(5.0)
+        self.executors.stop()
+        for supervisor in self.connections.values():
+            closing = asyncio.run_coroutine_threadsafe(supervisor.close(), supervisor.home.loop)
+            try:
+                closing.result(5.0)
+            except TimeoutError:
+                _log.error("%s did not close in time", supervisor.uri)
+            supervisor.home.stop(5.0)
+        self.home.stop(5.0)
+        self.subscriptions.close(2.0)
+        self.offload.stop(2.0)
+        self.store.close(10.0)
+
+    # ---- what handlers ask of the node
+
+    def _needs(self, spec: Any, entry: Entry | None, args: dict[str, Any]) -> None:
+        """Answer `unsupported` before anything is queued."""
+        rule = RULES.get(spec.name)
+        if entry is not None and rule is not None and rule.capability is not None:
+            self.connections[entry.connection].need(rule.capability, spec.name)
+
+    def current_call(self, entry: Entry) -> PendingCall | None:
+        """Return the call that the domain's actor works on."""
+        actor = entry.actor
+        current: PendingCall | None = actor._current if actor is not None else None
+        return current
+
+    def change_limits(self, values: dict[str, Any]) -> None:
+        """Change limits; they hold for new clients and new calls.
+
+        Raises:
+            InvalidArgument: an unknown limit or a value out of range.
+        """
+        if not values:
+            raise InvalidArgument("no limit was given", remedy="give name and value", path="params.limits")
+        limits = self.services.limits.changed(values)
+        self.services.limits = limits
+        self.gateway.set_limits(limits)
+        self.executors.high.limit = self.executors.low.limit = limits.router_length
+        for entry in self.services.directory.all():
+            entry.mailbox.limit = limits.mailbox_length
+
+    def _client_closed(self, session: Any) -> None:
+        self.subscriptions.closed(session)
+        for supervisor in self.connections.values():
+            supervisor.home.call(supervisor.client_gone, session.id)
+
+
+def _turn(loop: asyncio.AbstractEventLoop) -> Any:
+    async def nothing() -> None:
+        return None
+
+    return asyncio.run_coroutine_threadsafe(nothing(), loop)
+
+
+def _folder(path: Any, mode: int) -> None:
+    path.mkdir(mode=mode, parents=True, exist_ok=True)
+
+
+def _gid_of(group: str) -> int | None:
+    import grp
+
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        return None
