@@ -301,7 +301,7 @@ class Driver(ABC):
 
     async def finished(self, target: Target) -> None:
         """Clean up after a guest that exited (sockets, folders, cgroup); called once for each `Exited`."""
-        return None
+        del target
 
     async def sweep(self, known: Mapping[str, Handle]) -> Sequence[str]:
         """End guests of this connection's folders that no handle knows; return what was ended.

@@ -37,7 +37,8 @@ class Consoles:
                     f"client {held[0]} holds console {channel.device} of {target.name}",
                     remedy="wait until it leaves, or take it over with force", client=held[0],
                 )  # fmt: skip
-            held[1].close(OperationInvalid(f"another client took over console {channel.device}", remedy="open it again"))
+            taken = OperationInvalid(f"another client took over console {channel.device}", remedy="open it again")
+            held[1].abort(taken)
         client: Any = call.client
         mark = object()
 

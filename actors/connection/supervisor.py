@@ -110,10 +110,20 @@ class Supervisor(LoopActor, Definitions):
             except MechaneError as error:
                 self.error, self.state = error, "failed"
                 self.log.warning("cannot open %s: %s", self.uri, error)
-            except Exception as error:  # the supervisor's edge: the connection's own failure
+            except Exception as error:  # noqa: BLE001 - the supervisor's edge: the connection's own failure
                 if not self.crashed("open", error):
                     return
             await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+
+    def open_again(self) -> None:
+        """Open a driver that failed or was quarantined anew. Loop's thread."""
+        if self.state in ("failed", "quarantined"):
+            self.state = "opening"
+            if self.driver is None:
+                self.home.spawn(self._open(), "open")
+            else:
+                self.state, self.error = "open", None
+                self.discover_soon()
 
     def crashed(self, what: str, error: Exception) -> bool:
         """Count a crash of connection-level code; returns False when it is quarantined now."""
@@ -159,7 +169,7 @@ class Supervisor(LoopActor, Definitions):
                 self._meet(guest)
         except MechaneError as error:
             self.log.warning("discovery on %s: %s", self.uri, error)
-        except Exception as error:  # the supervisor's edge
+        except Exception as error:  # noqa: BLE001 - the supervisor's edge
             self.crashed("discover", error)
         finally:
             self._discovering = False
@@ -273,7 +283,7 @@ class Supervisor(LoopActor, Definitions):
                 await self.create(call)
         except MechaneError as error:
             call.fail(error)
-        except Exception as error:  # the connection's edge: answer, count, maybe quarantine
+        except Exception as error:  # noqa: BLE001 - the connection's edge: answer, count, maybe quarantine
             call.fail(incident(call.spec.name, error))
             self.crashed(call.spec.name, error)
         finally:

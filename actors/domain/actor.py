@@ -55,7 +55,7 @@ class DomainActor(LoopActor):
             result = await self._run_verb(verb, args, call)
         except MechaneError as error:
             self._answer(item, error)
-        except Exception as error:  # the actor's edge: answer this call, then crash
+        except Exception as error:  # noqa: BLE001 - the actor's edge: answer this call, then crash
             self._answer(item, incident(verb, error))
             raise
         else:

@@ -123,6 +123,10 @@ class Stream:
             self._loop.later(DRAIN_S, lambda: self.finish(None))
             self.update()
 
+    def abort(self, error: MechaneError) -> None:
+        """Close the stream and tell the client why; any thread."""
+        self._loop.call(lambda: self.finish(error))
+
     def finish(self, error: MechaneError | None) -> None:
         """Close the stream and tell the client."""
         if not self.ended:

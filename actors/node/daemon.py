@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from ...config.errors import MechaneError
@@ -85,11 +86,13 @@ def serve(settings: Settings) -> int:
     """Start the node and wait for a signal."""
     from .node import Node
 
-    signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    stop = threading.Event()
+    log = logging.getLogger("mechane.node")
+    signal.signal(signal.SIGHUP, lambda *_: log.info("settings are read at start only; restart to change them"))
+    for number in (signal.SIGTERM, signal.SIGINT):  # handlers, not a blocked mask: guests would inherit that
+        signal.signal(number, lambda *_: stop.set())
     node = Node(settings)
     node.start()
-    while signal.sigwait(signals) == signal.SIGHUP:
-        logging.getLogger("mechane.node").info("settings are read at start only; restart the node to change them")
+    stop.wait()
     node.stop()
     return 0

@@ -15,6 +15,8 @@ import socket
 import sys
 import threading
 import time
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ...config.errors import InvalidArgument
@@ -169,7 +171,7 @@ class Node:
             await supervisor.autostart_all()
 
         for uri, supervisor in self.connections.items():
-            supervisor.home.spawn_threadsafe(lambda s=supervisor, u=uri: adopt(s, u), "adopt")
+            supervisor.home.spawn_threadsafe(partial(adopt, supervisor, uri), "adopt")
         if not self.connections:
             done.set()
         return done
@@ -177,7 +179,13 @@ class Node:
     def _listen_tls(self) -> None:
         tls = self.settings.tls
         if tls.enabled:
-            self.gateway.listen_tls(tls)
+            from ..gateway.tls import TlsFiles
+
+            files = TlsFiles(
+                certificate=Path(tls.certificate), key=Path(tls.key), authority=Path(tls.ca),
+                revoked=Path(tls.crl) if tls.crl else None,
+            )  # fmt: skip
+            self.gateway.listen_tls(tls.listen, tls.port, files)
 
     async def _watchdog(self) -> None:
         """Tell systemd that all loops turn."""

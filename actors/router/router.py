@@ -103,7 +103,7 @@ class Router:
         except MechaneError as error:
             session.in_flight.pop(msgid, None)
             return error_frame(msgid, error)
-        except Exception as error:  # the gateway's edge: a bug answers this call only
+        except Exception as error:  # noqa: BLE001 - the gateway's edge: a bug answers this call only
             session.in_flight.pop(msgid, None)
             return error_frame(msgid, incident(method, error))
 
@@ -179,7 +179,7 @@ class Router:
                 route.hand(call)
         except MechaneError as error:
             call.fail(error)
-        except Exception as error:  # an executor's edge: a bug answers this call only
+        except Exception as error:  # noqa: BLE001 - an executor's edge: a bug answers this call only
             call.fail(incident(call.spec.name, error))
 
     def _handle_high(self, route: Route, call: PendingCall) -> None:

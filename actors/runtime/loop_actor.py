@@ -86,7 +86,7 @@ class LoopActor(pykka.Actor):
     def _begin(self) -> None:
         try:
             self.on_start()
-        except Exception as error:  # an actor's edge: its own failure only
+        except Exception as error:  # noqa: BLE001 - an actor's edge: its own failure only
             self._crash(error)
             return
         self.mailbox.connect(self._wake)
@@ -103,7 +103,7 @@ class LoopActor(pykka.Actor):
             return
         while (message := self.mailbox.take_control()) is not None:
             self._control(message)
-            if self._dead:
+            if self.dead:
                 return
         if self._running is None:
             call = self.mailbox.take_call()
@@ -115,10 +115,13 @@ class LoopActor(pykka.Actor):
     def _control(self, message: Any) -> None:
         envelope = message if isinstance(message, Envelope) else None
         try:
-            result = self._handle_receive(envelope.message) if envelope else self.on_control(message)
-            if envelope is not None and envelope.reply_to is not None:
+            if envelope is None:
+                self.on_control(message)
+                return
+            result = self._handle_receive(envelope.message)
+            if envelope.reply_to is not None:
                 envelope.reply_to.set(result)
-        except Exception as error:  # an actor's edge: its own failure only
+        except Exception as error:  # noqa: BLE001 - an actor's edge: its own failure only
             if envelope is not None and envelope.reply_to is not None:
                 envelope.reply_to.set_exception()
             else:
@@ -128,7 +131,7 @@ class LoopActor(pykka.Actor):
         crash: Exception | None = None
         try:
             await self.on_call(call)
-        except Exception as error:  # an actor's edge: its own failure only
+        except Exception as error:  # noqa: BLE001 - an actor's edge: its own failure only
             crash = error
         finally:
             self._running = None
@@ -146,7 +149,7 @@ class LoopActor(pykka.Actor):
         self._end()
         try:
             self.on_crash(error)
-        except Exception:  # the last edge: nothing above could do better than log
+        except Exception:  # noqa: BLE001 - the last edge: nothing above could do better than log
             _log.exception("on_crash of %s failed", self)
 
     def _end(self) -> None:
@@ -162,6 +165,11 @@ class LoopActor(pykka.Actor):
             self.on_stop()
             return None
         return super()._handle_receive(message)
+
+    @property
+    def dead(self) -> bool:
+        """Whether this actor ended; its mailbox may live on."""
+        return self._dead
 
     @property
     def busy(self) -> bool:
