@@ -78,7 +78,7 @@ class Node:
         self.subscriptions = Subscriptions(self.journal)
         self.store = SqliteStore(settings.state_dir, fault=fault)
         self.offload = Offload(
-            memory_mib=settings.workers.process_memory_mib, warm=("mechane.config.domain.document",)
+            memory_bytes=settings.workers.process_memory_mib << 20, modules=("mechane.config.domain.document",)
         )
         self.services = Services(
             node=self.name, directory=Directory(), definitions=self.store, runtime=self.store, journal=self.journal,
@@ -212,7 +212,7 @@ class Node:
             supervisor.home.stop(5.0)
         self.home.stop(5.0)
         self.subscriptions.close(2.0)
-        self.offload.stop(2.0)
+        self.offload.close(2.0)
         self.store.close(10.0)
 
     # ---- what handlers ask of the node
