@@ -24,6 +24,7 @@ from .session import CallHandler, Session
 if TYPE_CHECKING:
     from ...protocol.catalogue import Catalogue
     from ...protocol.permissions import Policy
+    from .tls import TlsFiles
 
 STOP_S = 5.0
 
@@ -61,6 +62,7 @@ class Gateway:
         self._counters: dict[str, int] = {}
         self._number = 0
         self._listeners: list[Listener] = []
+        self._closers: list[Callable[[], None]] = []
         self._thread: threading.Thread | None = None
 
     def set_limits(self, limits: Limits) -> None:
@@ -90,6 +92,43 @@ class Gateway:
 
         self._add(Listener(sock, accepted, self.loop, self.log, name=str(path), path=path))
 
+    def listen_tls(self, host: str, port: int, files: TlsFiles) -> int:
+        """Listen for TLS clients with certificates; returns the port. May ask the name service.
+
+        Args:
+            host: address to listen on; "" for all.
+            port: its number; 0 for one that is free.
+            files: certificate, key and what to trust.
+
+        Raises:
+            SettingsError: a file cannot be used.
+            OperationFailed: the system refuses the address.
+        """
+        from . import tls  # ssl takes 10 ms to import, and most nodes do without
+
+        context = tls.server_context(files)
+        sock = tls.bind_tcp(host, port)
+
+        def done(client: socket.socket, identity: Identity) -> None:
+            refusal = self.admit("tls")
+            session = self.enter(client, "tls", identity, tls.TlsSession)
+            if refusal is not None:
+                session.refuse(refusal)
+
+        handshakes = tls.Handshakes(
+            context, self.loop, done=done, failed=self._handshake_failed,
+            deadline_s=lambda: self._limits["tls"].handshake_s,
+        )  # fmt: skip
+        bound: int = sock.getsockname()[1]
+        name = f"{host or '*'}:{bound}"
+        self._closers.append(handshakes.close)
+        self._add(Listener(sock, handshakes.begin, self.loop, self.log, name=name))
+        return bound
+
+    def _handshake_failed(self, why: str) -> None:
+        self.count("tls_refused")
+        self.log.debug("gateway: TLS handshake refused: %s", why)
+
     def _add(self, listener: Listener) -> None:
         self._listeners.append(listener)
         if self._thread is not None:
@@ -113,6 +152,7 @@ class Gateway:
         thread = self._thread
         if thread is None:
             self._close_listeners()
+            self.loop.close()
             return
         self.loop.call(self._end)
         thread.join(deadline_s)
@@ -148,6 +188,9 @@ class Gateway:
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
+        for close in self._closers:
+            close()
+        self._closers.clear()
 
     def count(self, what: str) -> None:
         """Count something for the administrator."""
@@ -171,7 +214,7 @@ class Gateway:
 
     def enter(
         self, client: socket.socket, transport: str, identity: Identity, make: type[Session] = Session
-    ) -> None:
+    ) -> Session:
         """Make a session of a connected client."""
         self._number += 1
         session = make(
@@ -183,6 +226,7 @@ class Gateway:
         self._present[transport] = self._present.get(transport, 0) + 1
         self.count("accepted")
         session.open()
+        return session
 
     def _accept_unix(self, client: socket.socket, transport: str) -> None:
         refusal = self.admit(transport)

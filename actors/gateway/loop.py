@@ -103,6 +103,14 @@ class Loop:
         """End `run` after this turn; on the loop thread (others: `call(loop.stop)`)."""
         self._stopping = True
 
+    def close(self) -> None:
+        """Close the loop's own descriptors: `run` does it, others only for a loop that never ran."""
+        if not self._closed:
+            self._closed = True
+            self._close_all()
+            self._epoll.close()
+            os.close(self._wake_fd)
+
     def run(self) -> None:
         """Serve until `stop`; then close the loop's own descriptors."""
         poll = self._epoll.poll
@@ -126,7 +134,7 @@ class Loop:
                 if self._closing:
                     self._close_all()
         finally:
-            self._close()
+            self.close()
 
     def _timeout_s(self) -> float:
         if self._ready or self._calls:
@@ -175,8 +183,3 @@ class Loop:
         self._log.exception("gateway: the handler of descriptor %d failed; it is no longer watched", fd)
         self.remove(fd)
 
-    def _close(self) -> None:
-        self._close_all()
-        self._closed = True
-        self._epoll.close()
-        os.close(self._wake_fd)
