@@ -68,9 +68,12 @@ def guest_xml(
     )
 
 
-def idle_xml(name: str, *, uuid: str | None = None, memory_mib: int = IDLE_MEMORY_MIB) -> str:
+def idle_xml(
+    name: str, *, uuid: str | None = None, memory_mib: int = IDLE_MEMORY_MIB, emulator: str = EMULATOR
+) -> str:
     """Describe the smallest guest that runs: 32 MiB under TCG, nothing to boot, no disk, no console."""
-    return document(name, uuid=uuid, memory_mib=memory_mib, machine="pc", vcpus=1, boot="", devices="")
+    text = document(name, uuid=uuid, memory_mib=memory_mib, machine="pc", vcpus=1, boot="", devices="")
+    return text.replace(EMULATOR, escape(emulator))
 
 
 def document(
