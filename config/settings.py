@@ -62,17 +62,13 @@ class WorkerSettings:
     """Executors and the process for large input."""
 
     prio_workers: int = _key(5, "executors that serve nothing but HIGH calls", unit="threads", low=1, high=64)
-    min_workers: int = _key(
-        5, "executors of all calls that are always there", unit="threads", low=1, high=256
-    )
+    min_workers: int = _key(5, "executors of all calls that are always there", unit="threads", low=1, high=256)
     max_workers: int = _key(20, "executors of all calls at most", unit="threads", low=1, high=1024)
     process_memory_mib: int = _key(
         1024, "memory of the process that parses large documents; beyond it is ended and started anew",
         unit="MiB", low=128, high=65536,
     )  # fmt: skip
-    process_deadline_s: float = _key(
-        10.0, "time for one piece of work of that process", unit="s", low=0.1, high=600
-    )
+    process_deadline_s: float = _key(10.0, "time for one piece of work of that process", unit="s", low=0.1, high=600)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +114,8 @@ class QemuSettings:
 
     user: str = _key(
         "",
-        "user that emulators run as where the node is root; empty: first of mechane-qemu, libvirt-qemu, nobody",
+        "user that emulators run as where the node is root; empty: the first there is of mechane-qemu, "
+        "libvirt-qemu, nobody",
     )
     group: str = _key("", "group that emulators run as where the node is root; empty: that user's")
     seccomp: bool = _key(True, "sandbox emulators with seccomp (-sandbox on)")
@@ -235,9 +232,7 @@ def load(
     return Settings(
         **parts,
         state_dir=state_dir or _folder(node.state_dir, "node.state_dir") or default_state_dir(environ, uid),
-        runtime_dir=runtime_dir
-        or _folder(node.runtime_dir, "node.runtime_dir")
-        or default_runtime_dir(environ, uid),
+        runtime_dir=runtime_dir or _folder(node.runtime_dir, "node.runtime_dir") or default_runtime_dir(environ, uid),
         connections=named or (("qemu:///system",) if uid == 0 else ("qemu:///session",)),
         source=path if table else None,
     )
@@ -267,9 +262,7 @@ def parse_table(table: Mapping[str, Any], *, limits: type[Any] | None = None) ->
 
 def _grants(raw: Any) -> tuple[Mapping[str, object], ...]:
     if not isinstance(raw, list) or not all(isinstance(entry, dict) for entry in raw):
-        raise SettingsError(
-            "grants is a list of tables", path=GRANTS, remedy="write each one under [[grants]]"
-        )
+        raise SettingsError("grants is a list of tables", path=GRANTS, remedy="write each one under [[grants]]")
     return tuple(raw)
 
 

@@ -12,9 +12,7 @@ from .errors import SettingsError
 def checked_section(name: str, cls: type[Any], table: Any) -> Any:
     """Make a `cls` from `table`.  Raises: SettingsError with the path of the key."""
     if not isinstance(table, Mapping):
-        raise SettingsError(
-            f"{name} is a section, not a value", path=name, value=table, remedy=f"write [{name}]"
-        )
+        raise SettingsError(f"{name} is a section, not a value", path=name, value=table, remedy=f"write [{name}]")
     known = {each.name: each for each in fields(cls)}
     values = {}
     for key, value in table.items():

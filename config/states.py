@@ -23,9 +23,7 @@ class State(StrEnum):
 
 
 STATE_NUMBERS: dict[State, int] = {state: number for number, state in enumerate(State)}
-ACTIVE_STATES = frozenset(
-    {State.RUNNING, State.BLOCKED, State.PAUSED, State.SHUTDOWN, State.PMSUSPENDED}
-)
+ACTIVE_STATES = frozenset({State.RUNNING, State.BLOCKED, State.PAUSED, State.SHUTDOWN, State.PMSUSPENDED})
 
 REASONS: dict[State, tuple[str, ...]] = {
     State.NOSTATE: ("unknown",),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import ClassVar
+
 from ..xml.binding import Element
 from ..xml.children import child, children, optional
 from ..xml.convert import ON_OFF, UINT32, YES_NO, integer, words
+from ..xml.extra import Problem
 from ..xml.fields import attr, text, texts
 from .device import Device
+from .filling import Filling
 from .seclabel import DeviceSeclabel
 from .storage import Reconnect
 
@@ -14,6 +19,17 @@ TYPES = (
     "null", "vc", "pty", "dev", "file", "pipe", "stdio", "udp", "tcp", "unix", "spicevmc", "spiceport",
     "nmdm", "qemu-vdagent", "dbus",
 )  # fmt: skip
+
+
+_NEEDED = {
+    "dev": ("path",),
+    "file": ("path",),
+    "pipe": ("path",),
+    "tcp": ("host", "service"),
+    "udp": ("service",),
+    "nmdm": ("master", "slave"),
+    "spiceport": ("channel",),
+}
 
 
 class Clipboard(Element, change="re-create"):
@@ -62,6 +78,8 @@ class ChardevLog(Element, change="re-create"):
 class Chardev(Device, change="re-create"):
     """A character device.  UDP has two sources, one a direction; the others one at most."""
 
+    FILL_TYPE: ClassVar[bool] = False
+
     type: str | None = attr("type", words(*TYPES))
     tty: str | None = attr("tty", live_only=True)
     sources: list[ChardevSource] = children("source", ChardevSource)
@@ -72,6 +90,19 @@ class Chardev(Device, change="re-create"):
     def source(self) -> ChardevSource:
         """Return the first source, or an empty one where there is none."""
         return self.sources[0] if self.sources else ChardevSource()
+
+    def fill(self, filling: Filling) -> None:
+        """A character device without a type is a pseudo terminal; TCP without a protocol is raw."""
+        if self.type is None and self.FILL_TYPE:
+            self.type = "pty"
+        if self.type == "tcp" and self.protocol is None:
+            self.protocol = Protocol(type="raw")
+
+    def problems(self) -> Iterator[Problem]:
+        """Check that the source holds what the type needs."""
+        for name in _NEEDED.get(self.type or "", ()):
+            if not any(getattr(source, name) for source in self.sources):
+                yield Problem(f"source/@{name}", None, f"a character device of type {self.type} needs it")
 
 
 class SerialModel(Element, change="re-create"):
@@ -103,6 +134,8 @@ class SerialTarget(Element, change="re-create"):
 class Serial(Chardev, change="re-create"):
     """A serial port."""
 
+    FILL_TYPE = True
+
     target: SerialTarget = child("target", SerialTarget)
 
 
@@ -115,6 +148,8 @@ class ParallelTarget(Element, change="re-create"):
 
 class Parallel(Chardev, change="re-create"):
     """A parallel port."""
+
+    FILL_TYPE = True
 
     target: ParallelTarget = child("target", ParallelTarget)
 
@@ -132,6 +167,8 @@ class ConsoleTarget(Element, change="re-create"):
 class Console(Chardev, change="re-create"):
     """A console.  The first one is the first serial port where its target says `serial`."""
 
+    FILL_TYPE = True
+
     target: ConsoleTarget = child("target", ConsoleTarget)
 
 
@@ -147,6 +184,8 @@ class ChannelTarget(Element, change="re-create"):
 
 class Channel(Chardev, change="re-create"):
     """A private channel between host and guest."""
+
+    FILL_TYPE = True
 
     target: ChannelTarget = child("target", ChannelTarget)
 

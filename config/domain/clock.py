@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..xml.binding import Element
 from ..xml.children import children, optional
 from ..xml.convert import UINT, UINT32, YES_NO, any_of, integer, words
+from ..xml.extra import Problem
 from ..xml.fields import attr
+from .filling import Filling
 
 SECONDS = integer(-(2**63), 2**63 - 1)
 
@@ -44,3 +48,21 @@ class Clock(Element):
     timezone: str | None = attr("timezone")
     start: int | None = attr("start", UINT)
     timers: list[Timer] = children("timer", Timer)
+
+    def fill(self, filling: Filling) -> None:
+        """The clock shows UTC; a variable one starts without a difference to it."""
+        self.offset = self.offset or "utc"
+        if self.offset == "variable":
+            self.adjustment = 0 if self.adjustment is None else self.adjustment
+            self.basis = self.basis or "utc"
+
+    def problems(self) -> Iterator[Problem]:
+        """Check that what the offset needs is there."""
+        if self.offset == "timezone" and not self.timezone:
+            yield Problem("@timezone", None, "a clock with the offset timezone needs it")
+        if self.offset == "absolute" and self.start is None:
+            yield Problem("@start", None, "a clock with the offset absolute needs it")
+        names = [timer.name for timer in self.timers]
+        for name in names:
+            if names.count(name) > 1:
+                yield Problem("timer/@name", name, "there twice")

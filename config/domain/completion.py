@@ -62,8 +62,11 @@ def _fill_amounts(domain: Domain) -> None:
     if not current or current > max(total, (domain.memory.kib or 0) + modules):
         # libvirt takes a balloon larger than the machine for the whole machine
         domain.current_memory.kib = domain.memory.kib
-    if domain.vcpu.maximum is None:
-        domain.vcpu.maximum = 1
+    vcpu = domain.vcpu
+    vcpu.maximum = vcpu.maximum or 1
+    if vcpu.placement is None:
+        nodes = domain.numatune.memory if domain.numatune else None
+        vcpu.placement = "auto" if nodes and nodes.placement == "auto" and not vcpu.cpuset else "static"
     cpu = domain.cpu
     if cpu is not None and cpu.model.name:
         cpu.mode = cpu.mode or "custom"
@@ -124,7 +127,5 @@ def _number_ports(domain: Domain) -> None:
         used = {device.target.port for device in devices if device.target.port is not None}
         for device in devices:
             if device.target.port is None:
-                device.target.port = next(
-                    port for port in range(len(devices) + len(used)) if port not in used
-                )
+                device.target.port = next(port for port in range(len(devices) + len(used)) if port not in used)
                 used.add(device.target.port)

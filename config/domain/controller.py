@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..xml.binding import Element
 from ..xml.children import child, optional
 from ..xml.convert import INT32, KIB, ON_OFF, UINT32, words
+from ..xml.extra import Problem
 from ..xml.fields import attr, text
 from .device import Device, VirtioDriver
 from .words import HEX8, UINT8
@@ -73,9 +76,7 @@ class Controller(Device, change="re-create"):
 
     type: str = attr("type", words(*TYPES), default="ide")
     index: int | None = attr("index", UINT32)
-    model: str | None = attr(
-        "model", words(*dict.fromkeys(word for models in MODELS.values() for word in models))
-    )
+    model: str | None = attr("model", words(*dict.fromkeys(word for models in MODELS.values() for word in models)))
     ports: int | None = attr("ports", UINT32)
     vectors: int | None = attr("vectors", UINT32)
     max_grant_frames: int | None = attr("maxGrantFrames", UINT32)
@@ -85,3 +86,15 @@ class Controller(Device, change="re-create"):
     master: Master | None = optional("master", Master)
     driver: ControllerDriver = child("driver", ControllerDriver)
     pcihole64: int | None = text("pcihole64", KIB)
+
+    def problems(self) -> Iterator[Problem]:
+        """Check the model against the type."""
+        allowed = MODELS.get(self.type)
+        if self.model is not None and allowed is not None and self.model not in allowed:
+            yield Problem("@model", self.model, f"no model of a {self.type} controller", allowed)
+        if self.type == "pci" and self.model is None:
+            yield Problem("@model", None, "a PCI controller needs a model", allowed)
+        if self.model == "pcie-root" and self.index:
+            yield Problem("@index", self.index, "the root of the PCI bus is number 0", 0)
+        if self.ports is not None and self.type == "usb" and not 1 <= self.ports <= 15:
+            yield Problem("@ports", self.ports, "a USB controller has 1 to 15 ports", "1 to 15")

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..xml.binding import Element
 from ..xml.children import child, children, optional
-from ..xml.convert import BITMAP, BYTES, KIB, ON_OFF, UINT, UINT32, YES_NO, integer, matching, words
+from ..xml.convert import (
+    BITMAP,
+    BYTES,
+    KIB,
+    ON_OFF,
+    UINT,
+    UINT32,
+    YES_NO,
+    bitmap_to_set,
+    integer,
+    matching,
+    words,
+)
+from ..xml.extra import Problem
 from ..xml.fields import attr, body, text
 from .words import POSITIVE, SHARED_PRIVATE
 
@@ -129,6 +144,23 @@ class Numa(Element):
     cells: list[NumaCell] = children("cell", NumaCell)
     interconnects: Interconnects | None = optional("interconnects", Interconnects)
 
+    def problems(self) -> Iterator[Problem]:
+        """Cells must not share processors or numbers."""
+        taken: set[int] = set()
+        ids: set[int] = set()
+        for position, cell in enumerate(self.cells, 1):
+            at = f"cell[{position}]" if len(self.cells) > 1 else "cell"
+            if cell.id is not None and (cell.id in ids or cell.id >= len(self.cells)):
+                yield Problem(f"{at}/@id", cell.id, "there twice or too large", f"0 to {len(self.cells) - 1}")
+            if cell.id is not None:
+                ids.add(cell.id)
+            cpus = bitmap_to_set(cell.cpus) if cell.cpus else frozenset()
+            if cpus & taken:
+                yield Problem(f"{at}/@cpus", cell.cpus, "names processors of another cell")
+            taken |= cpus
+            if not cell.memory:
+                yield Problem(f"{at}/@memory", cell.memory, "a cell needs memory")
+
 
 class Cpu(Element):
     """The guest's processor."""
@@ -144,3 +176,16 @@ class Cpu(Element):
     maxphysaddr: MaxPhysAddr | None = optional("maxphysaddr", MaxPhysAddr)
     features: list[CpuFeature] = children("feature", CpuFeature)
     numa: Numa | None = optional("numa", Numa)
+
+    def problems(self) -> Iterator[Problem]:
+        """Check that features are named once and belong to a model."""
+        names: set[str] = set()
+        for feature in self.features:
+            if feature.name in names:
+                yield Problem("feature/@name", feature.name, "there twice")
+            names.add(feature.name)
+        if self.mode == "custom" and self.features and not self.model.name:
+            yield Problem("model", None, "features need a model to be added to")
+        address = self.maxphysaddr
+        if address is not None and (address.mode == "emulate") != (address.bits is not None):
+            yield Problem("maxphysaddr/@bits", address.bits, "needed for the mode emulate, and only for that")

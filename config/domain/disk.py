@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..xml.binding import Element
 from ..xml.children import child, optional
 from ..xml.convert import ON_OFF, UINT, UINT32, YES_NO, matching, words
+from ..xml.extra import Problem
 from ..xml.fields import attr, flag, text
 from .device import Device, VirtioDriver
+from .filling import Filling
 from .storage import (
+    PROTOCOLS,
     SOURCE_TYPES,
     Auth,
     BackendDomain,
@@ -20,6 +25,10 @@ from .storage import (
 )
 from .words import POSITIVE, STORAGE_FORMAT, VIRTIO_MODEL, WWN
 
+# What a target's name says of its bus, and the attribute that each type of source needs
+_BUS_OF = {"fd": "fdc", "hd": "ide", "sd": "scsi", "vd": "virtio", "xvd": "xen", "ubd": "uml"}
+_DISK_NAMES = ("hd", "sd", "vd", "xvd", "ubd")
+_NEEDED = {"file": "file", "block": "dev", "dir": "dir", "volume": "pool", "vhostuser": "path", "nvme": "type"}
 BUSES = ("ide", "fdc", "scsi", "virtio", "xen", "usb", "uml", "sata", "sd", "none")
 
 
@@ -28,9 +37,7 @@ class DiskDriver(VirtioDriver, change="re-create"):
 
     name: str | None = attr("name")
     type: str | None = attr("type", STORAGE_FORMAT)
-    cache: str | None = attr(
-        "cache", words("default", "none", "writeback", "writethrough", "directsync", "unsafe")
-    )
+    cache: str | None = attr("cache", words("default", "none", "writeback", "writethrough", "directsync", "unsafe"))
     error_policy: str | None = attr("error_policy", words("default", "stop", "report", "ignore", "enospace"))
     rerror_policy: str | None = attr("rerror_policy", words("default", "stop", "report", "ignore"))
     io: str | None = attr("io", words("default", "threads", "native", "io_uring"))
@@ -96,6 +103,13 @@ class IoTune(Element, change="live"):
     read_iops_sec_max_length: int | None = text("read_iops_sec_max_length", UINT)
     write_iops_sec_max_length: int | None = text("write_iops_sec_max_length", UINT)
 
+    def problems(self) -> Iterator[Problem]:
+        """A total cannot stand beside the parts it is the sum of."""
+        for what in ("bytes_sec", "iops_sec", "bytes_sec_max", "iops_sec_max"):
+            total = getattr(self, f"total_{what}")
+            if total and (getattr(self, f"read_{what}") or getattr(self, f"write_{what}")):
+                yield Problem(f"total_{what}", total, "cannot stand beside a limit for reading or writing")
+
 
 class Disk(Device, change="re-create"):
     """A disk; `type` says what its source is."""
@@ -124,3 +138,45 @@ class Disk(Device, change="re-create"):
     vendor: str | None = text("vendor", matching("[\x20-\x7e]{0,8}", "at most 8 printable characters"))
     product: str | None = text("product", matching("[\x20-\x7e]{0,16}", "at most 16 printable characters"))
     encryption: Encryption | None = optional("encryption", Encryption)
+
+    def fill(self, filling: Filling) -> None:
+        """Follow the target's name for the bus; a CD-ROM is read-only; QEMU takes an unnamed format for raw."""
+        target = self.target
+        if target.dev and not target.bus:
+            bus = "fdc" if self.device == "floppy" else _BUS_OF.get(target.dev.rstrip("0123456789")[:-1])
+            target.bus = bus
+        if self.device == "cdrom":
+            self.readonly = True
+        if filling.is_qemu:
+            self.driver.name = self.driver.name or "qemu"
+            self.driver.type = self.driver.type or ("fat" if self.type == "dir" else "raw")
+
+    def problems(self) -> Iterator[Problem]:
+        """Check target, bus and source against the kind of disk."""
+        target = self.target
+        if not target.dev:
+            yield Problem("target/@dev", None, "a disk needs a target", "a name such as vda, sdb or hdc")
+        elif self.device == "floppy" and not target.dev.startswith("fd"):
+            yield Problem("target/@dev", target.dev, "not the name of a floppy", "fda or fdb")
+        elif self.device in ("disk", "lun") and not target.dev.startswith(_DISK_NAMES):
+            yield Problem("target/@dev", target.dev, "not the name of a disk", "hd, sd, vd, xvd or ubd and a letter")
+        if (self.device == "floppy") != (target.bus == "fdc") and target.bus:
+            yield Problem("target/@bus", target.bus, f"no bus for a {self.device}", "fdc for a floppy, and only that")
+        if self.device == "lun" and self.type not in ("block", "network", "volume"):
+            yield Problem("@type", self.type, "no source for a lun", ("block", "network", "volume"))
+        yield from self._source_problems()
+
+    def _source_problems(self) -> Iterator[Problem]:
+        source = self.source
+        if self.type == "network":
+            if not source.protocol:
+                yield Problem("source/@protocol", None, "a network disk needs a protocol", PROTOCOLS)
+            return
+        needed = _NEEDED[self.type]
+        may_be_empty = self.device in ("cdrom", "floppy") or source.startup_policy is not None
+        if not may_be_empty and not getattr(source, needed) and self.type != "nvme":
+            yield Problem(f"source/@{needed}", None, f"a disk of type {self.type} needs it")
+        if self.type == "volume" and bool(source.pool) != bool(source.volume):
+            yield Problem("source", None, "a volume needs pool and volume")
+        if self.type == "nvme" and (source.namespace is None or source.address is None):
+            yield Problem("source/@namespace", None, "an NVMe disk needs namespace and PCI address")

@@ -74,9 +74,7 @@ def get_metadata(xml: bytes | str, uri: str) -> str:
 def _document(xml: bytes | str) -> XmlNode:
     root = read(xml)
     if root.key != "domain":
-        raise XmlError(
-            "The document is not a domain", path=f"/{root.tag}", value=root.tag, allowed=["domain"]
-        )
+        raise XmlError("The document is not a domain", path=f"/{root.tag}", value=root.tag, allowed=["domain"])
     return root
 
 
@@ -143,9 +141,7 @@ def _without(node: XmlNode, uri: str, above: dict[str, str]) -> XmlNode:
 
 def _stripped(node: XmlNode, uri: str, prefixes: set[str]) -> XmlNode:
     prefix, colon, local = node.tag.rpartition(":")
-    attrs = {
-        k: v for k, v in node.attrs.items() if not (v == uri and (k == "xmlns" or k.startswith("xmlns:")))
-    }
+    attrs = {k: v for k, v in node.attrs.items() if not (v == uri and (k == "xmlns" or k.startswith("xmlns:")))}
     made = XmlNode(local if colon and prefix in prefixes else node.tag, attrs, node.text)
     made.tail = node.tail
     for child in node.children:

@@ -129,9 +129,7 @@ class Msrs(Element):
 class Mitigation(Element):
     """How a flaw of the processor is treated."""
 
-    value: str | None = attr(
-        "value", words("broken", "workaround", "fixed", "fixed-ibs", "fixed-ccd", "fixed-na")
-    )
+    value: str | None = attr("value", words("broken", "workaround", "fixed", "fixed-ibs", "fixed-ccd", "fixed-na"))
 
 
 class Tcg(Element):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..xml.binding import Element
 from ..xml.children import child, optional
 from ..xml.convert import BYTES, ON_OFF, UINT, UINT32, words
+from ..xml.extra import Problem
 from ..xml.fields import attr, flag, text
 from .device import Device, VirtioDriver
 from .words import OCTAL_MODE, STORAGE_FORMAT, VIRTIO_MODEL
@@ -13,9 +16,7 @@ from .words import OCTAL_MODE, STORAGE_FORMAT, VIRTIO_MODEL
 class FilesystemDriver(VirtioDriver, change="re-create"):
     """What serves the folder."""
 
-    type: str | None = attr(
-        "type", words("default", "path", "handle", "loop", "nbd", "ploop", "virtiofs", "mtp")
-    )
+    type: str | None = attr("type", words("default", "path", "handle", "loop", "nbd", "ploop", "virtiofs", "mtp"))
     format: str | None = attr("format", STORAGE_FORMAT)
     wrpolicy: str | None = attr("wrpolicy", words("default", "immediate"))
     queue: int | None = attr("queue", UINT32)
@@ -75,9 +76,7 @@ class Binary(Element, change="re-create"):
 class Filesystem(Device, change="re-create"):
     """A folder, file or volume that the guest mounts."""
 
-    type: str = attr(
-        "type", words("mount", "block", "file", "template", "ram", "bind", "volume"), default="mount"
-    )
+    type: str = attr("type", words("mount", "block", "file", "template", "ram", "bind", "volume"), default="mount")
     accessmode: str | None = attr("accessmode", words("passthrough", "mapped", "squash"))
     model: str | None = attr("model", VIRTIO_MODEL)
     fmode: str | None = attr("fmode", OCTAL_MODE)
@@ -90,3 +89,12 @@ class Filesystem(Device, change="re-create"):
     readonly: bool = flag("readonly")
     space_hard_limit: int | None = text("space_hard_limit", BYTES)
     space_soft_limit: int | None = text("space_soft_limit", BYTES)
+
+    def problems(self) -> Iterator[Problem]:
+        """Check that source and target are there."""
+        if not self.target.dir and not self.source.socket:
+            yield Problem("target/@dir", None, "a filesystem needs the name by which the guest finds it")
+        needed = {"mount": "dir", "bind": "dir", "file": "file", "block": "dev", "template": "name", "ram": "usage"}
+        name = needed.get(self.type)
+        if name and getattr(self.source, name) is None and not self.source.socket:
+            yield Problem(f"source/@{name}", None, f"a filesystem of type {self.type} needs it")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..xml.binding import Element
 from ..xml.children import children, optional
 from ..xml.convert import PORT, YES_NO, words
+from ..xml.extra import Problem
 from ..xml.fields import attr
 from .chardev import Clipboard, Mouse
+from .filling import Filling
 from .words import UINT8
 
 TYPES = ("sdl", "vnc", "rdp", "desktop", "spice", "egl-headless", "dbus")
+
+VNC_PASSWORD = 8  # RFC 6143, 7.2.2: the DES key that a password becomes
 
 
 class Listen(Element, change="next_boot"):
@@ -102,3 +108,33 @@ class Graphics(Element, change="next_boot"):
     filetransfer: Enabled | None = optional("filetransfer", Enabled)
     gl: Gl | None = optional("gl", Gl)
     audio: AudioRef | None = optional("audio", AudioRef)
+
+    def fill(self, filling: Filling) -> None:
+        """Say where clients may connect, in both spellings; no port means one that is free at start."""
+        if self.type not in ("vnc", "spice", "rdp"):
+            return
+        if not self.listens:
+            if self.socket and self.type == "vnc":
+                self.listens = [Listen(type="socket", socket=self.socket)]
+            elif self.type != "rdp" or self.listen:
+                self.listens = [Listen(type="address", address=self.listen)]
+        first = self.listens[0] if self.listens else None
+        if first is not None and first.type == "address" and first.address and not self.listen:
+            self.listen = first.address
+        if first is not None and first.type in ("socket", "none"):
+            return
+        if self.port in (None, 0, -1) and (self.tls_port in (None, 0, -1) or self.autoport):
+            self.autoport = True
+        if self.autoport and self.port is None and self.type != "spice":
+            self.port = -1
+
+    def problems(self) -> Iterator[Problem]:
+        """Check password and addresses."""
+        if self.type == "vnc" and self.passwd is not None and len(self.passwd) > VNC_PASSWORD:
+            yield Problem("@passwd", None, f"a VNC password has at most {VNC_PASSWORD} characters")
+        first = self.listens[0] if self.listens else None
+        if first is not None and first.type == "address" and self.listen and first.address not in (None, self.listen):
+            yield Problem("@listen", self.listen, "differs from the address of the first <listen>", first.address)
+        for listen in self.listens:
+            if listen.type == "network" and not listen.network:
+                yield Problem("listen/@network", None, "the name of the network is missing")

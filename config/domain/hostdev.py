@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..xml.binding import Element
 from ..xml.children import child, children, optional
 from ..xml.convert import ON_OFF, UINT16, YES_NO, words
+from ..xml.extra import Problem
 from ..xml.fields import attr, flag, text
 from .address import HostAddress
 from .device import Device
@@ -120,3 +123,24 @@ class Hostdev(Device, change="re-create"):
     readonly: bool = flag("readonly")
     shareable: bool = flag("shareable")
     rom: Rom | None = optional("rom", Rom)
+
+    def problems(self) -> Iterator[Problem]:
+        """Check that the source names a device."""
+        source, address = self.source, self.source.address
+        if self.mode == "capabilities":
+            name = {"storage": "block", "misc": "char", "net": "interface"}.get(self.type)
+            if name and not getattr(source, name):
+                yield Problem(f"source/{name}", None, f"a device of type {self.type} needs it")
+        elif self.type == "pci" and (address is None or address.bus is None or address.slot is None):
+            yield Problem("source/address", None, "a PCI device needs its address on the host")
+        elif self.type == "usb":
+            by_place = address is not None and (address.bus is not None)
+            if not by_place and (source.vendor is None or source.product is None):
+                yield Problem("source", None, "a USB device needs vendor and product, or its address on the host")
+        elif self.type == "mdev":
+            if self.model is None:
+                yield Problem("@model", None, "a mediated device needs a model", ("vfio-pci", "vfio-ccw", "vfio-ap"))
+            if address is None or not address.uuid:
+                yield Problem("source/address/@uuid", None, "a mediated device needs its UUID")
+        elif self.type == "scsi_host" and not (source.wwpn or "").startswith("naa."):
+            yield Problem("source/@wwpn", source.wwpn, "a vhost adapter is named by naa. and its number")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..xml.binding import Element
 from ..xml.children import child, children, optional
-from ..xml.convert import MAC, ON_OFF, UINT, UINT32, YES_NO, integer, words
+from ..xml.convert import ON_OFF, UINT, UINT32, UNICAST_MAC, YES_NO, integer, matching, words
+from ..xml.extra import Problem
 from ..xml.fields import attr, text
 from .address import HostAddress
 from .device import Device, VirtioDriver
+from .filling import Filling
 from .hostdev import Rom, Teaming, UsbId
 from .network import Bandwidth, FilterRef, Ip, PortForward, Route, VirtualPort, Vlan
 from .storage import BackendDomain, Reconnect
@@ -18,6 +22,18 @@ TYPES = (
     "hostdev", "udp", "vdpa", "null", "vds",
 )  # fmt: skip
 PORT = integer(0, 65535)
+_NEEDED = {
+    "network": ("network",),
+    "bridge": ("bridge",),
+    "direct": ("dev",),
+    "internal": ("name",),
+    "vdpa": ("dev",),
+    "vhostuser": ("path",),
+    "mcast": ("port",),
+    "server": ("port",),
+    "client": ("port",),
+    "udp": ("port",),
+}
 
 
 class Local(Element, change="re-create"):
@@ -58,7 +74,7 @@ class InterfaceSource(Element, change="re-create"):
 class MacAddress(Element, change="re-create"):
     """The hardware address."""
 
-    address: str | None = attr("address", MAC)
+    address: str | None = attr("address", UNICAST_MAC)
     type: str | None = attr("type", words("generated", "static"))
     check: bool | None = attr("check", YES_NO)
 
@@ -80,7 +96,7 @@ class GuestDevice(Element, change="re-create"):
 class InterfaceModel(Element, change="re-create"):
     """The emulated card."""
 
-    type: str | None = attr("type")
+    type: str | None = attr("type", matching("[a-zA-Z0-9_-]+", "letters, digits, dash and underscore"))
 
 
 class HostOffloads(Element, change="re-create"):
@@ -208,3 +224,21 @@ class Interface(Device, change="re-create"):
     mtu: Mtu | None = optional("mtu", Mtu)
     coalesce: Coalesce | None = optional("coalesce", Coalesce)
     rom: Rom | None = optional("rom", Rom)
+
+    def fill(self, filling: Filling) -> None:
+        """Give the card an address."""
+        if not self.mac.address:
+            self.mac.address = filling.mac()
+
+    def problems(self) -> Iterator[Problem]:
+        """Check that the source holds what the type needs."""
+        source = self.source
+        for name in _NEEDED.get(self.type, ()):
+            if getattr(source, name) is None:
+                yield Problem(f"source/@{name}", None, f"an interface of type {self.type} needs it")
+        if self.type == "vhostuser" and source.mode not in ("server", "client"):
+            yield Problem("source/@mode", source.mode, "a vhostuser interface needs a mode", ("server", "client"))
+        if self.teaming is not None and self.teaming.type == "transient" and not self.teaming.persistent:
+            yield Problem("teaming/@persistent", None, "a transient card needs the alias of its persistent one")
+        if self.mtu is not None and not self.mtu.size:
+            yield Problem("mtu/@size", self.mtu.size, "an MTU needs a size above 0")

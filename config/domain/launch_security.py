@@ -16,6 +16,7 @@ class LaunchSecurity(Element):
     cbitpos: int | None = text("cbitpos", UINT32)
     reduced_phys_bits: int | None = text("reducedPhysBits", UINT32)
     policy: int | None = text("policy", based(4, 2**64 - 1))
+    handle: int | None = text("handle", UINT32, live_only=True)
     dh_cert: str | None = text("dhCert")
     session: str | None = text("session")
 

@@ -8,9 +8,7 @@ from ..xml.convert import YES_NO, words
 from ..xml.fields import attr
 
 ACTION = words("destroy", "restart", "rename-restart", "preserve")
-CRASH_ACTION = words(
-    "destroy", "restart", "rename-restart", "preserve", "coredump-destroy", "coredump-restart"
-)
+CRASH_ACTION = words("destroy", "restart", "rename-restart", "preserve", "coredump-destroy", "coredump-restart")
 LOCK_FAILURE_ACTION = words("default", "poweroff", "restart", "pause", "ignore")
 PERF_EVENTS = (
     "cmt", "mbmt", "mbml", "cpu_cycles", "instructions", "cache_references", "cache_misses",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..xml.binding import Element
 from ..xml.children import child, children, optional
 from ..xml.convert import UINT32, words
+from ..xml.extra import Problem
 from ..xml.fields import attr, body
-from .chardev import TYPES, ChardevSource, Protocol
+from .chardev import TYPES, ChardevLog, ChardevSource, Protocol
 from .device import Device, VirtioDriver
+from .filling import Filling
 from .words import VIRTIO_MODEL
 
 
@@ -16,6 +20,11 @@ class RngRate(Element, change="re-create"):
 
     bytes: int | None = attr("bytes", UINT32)
     period: int | None = attr("period", UINT32)
+
+    def problems(self) -> Iterator[Problem]:
+        """A rate needs its bytes."""
+        if not self.bytes:
+            yield Problem("@bytes", self.bytes, "a rate needs bytes above 0")
 
 
 class RngBackend(Element, change="re-create"):
@@ -26,6 +35,17 @@ class RngBackend(Element, change="re-create"):
     path: str | None = body()
     sources: list[ChardevSource] = children("source", ChardevSource)
     protocol: Protocol | None = optional("protocol", Protocol)
+    log: ChardevLog | None = optional("log", ChardevLog)
+
+    def fill(self, filling: Filling) -> None:
+        """Random numbers come from /dev/urandom unless another file is named."""
+        if self.model == "random" and not self.path:
+            self.path = "/dev/urandom"
+
+    def problems(self) -> Iterator[Problem]:
+        """A daemon needs to be named."""
+        if self.model == "egd" and (not self.type or not self.sources):
+            yield Problem("source", None, "a backend of model egd needs type and source")
 
 
 class Rng(Device, change="re-create"):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..xml.binding import Element
 from ..xml.children import child, optional
 from ..xml.convert import BYTES, KIB, ON_OFF, UINT, UINT32, YES_NO, words
+from ..xml.extra import Problem
 from ..xml.fields import attr, text
 from .device import Device, VirtioDriver
 from .words import UINT8, VIRTIO_MODEL
@@ -40,6 +43,11 @@ class Shmem(Device, change="re-create"):
     server: ShmemServer | None = optional("server", ShmemServer)
     msi: Msi | None = optional("msi", Msi)
 
+    def problems(self) -> Iterator[Problem]:
+        """The name becomes that of a file in /dev/shm."""
+        if "/" in self.name or self.name in ("", ".", ".."):
+            yield Problem("@name", self.name, "cannot be a file name")
+
 
 class Cid(Element, change="live"):
     """The guest's address."""
@@ -51,11 +59,14 @@ class Cid(Element, change="live"):
 class Vsock(Device, change="re-create"):
     """A socket between host and guest."""
 
-    model: str | None = attr(
-        "model", words("default", "virtio", "virtio-transitional", "virtio-non-transitional")
-    )
+    model: str | None = attr("model", words("default", "virtio", "virtio-transitional", "virtio-non-transitional"))
     cid: Cid = child("cid", Cid, change="live")
     driver: VirtioDriver = child("driver", VirtioDriver)
+
+    def problems(self) -> Iterator[Problem]:
+        """Numbers 0 to 2 are taken (vsock(7))."""
+        if self.cid.address is not None and self.cid.address < 3:
+            yield Problem("cid/@address", self.cid.address, "a guest's address is 3 or more", "3 or more")
 
 
 class IommuDriver(Element, change="next_boot"):
@@ -88,6 +99,13 @@ class Lease(Element, change="re-create"):
     lockspace: str | None = text("lockspace")
     key: str | None = text("key")
     target: LeaseTarget = child("target", LeaseTarget)
+
+    def problems(self) -> Iterator[Problem]:
+        """A lease needs its key and its file."""
+        if not self.key:
+            yield Problem("key", self.key, "a lease needs a key")
+        if not self.target.path:
+            yield Problem("target/@path", self.target.path, "a lease needs a file")
 
 
 class Nvram(Device, change="next_boot"):

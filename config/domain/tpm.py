@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..xml.binding import Element
 from ..xml.children import child, optional
 from ..xml.convert import UUID, YES_NO, words
+from ..xml.extra import Problem
 from ..xml.fields import attr, flag, text
 from .device import Device
 
@@ -50,6 +53,11 @@ class TpmBackend(Element, change="next_boot"):
     source: TpmSource | None = optional("source", TpmSource)
     active_pcr_banks: PcrBanks | None = optional("active_pcr_banks", PcrBanks)
     profile: str | None = text("profile")
+
+    def problems(self) -> Iterator[Problem]:
+        """An emulator that someone else runs must be named."""
+        if self.type == "external" and (self.source is None or not self.source.path):
+            yield Problem("source/@path", None, "an external module needs the path of its socket")
 
 
 class Tpm(Device, change="next_boot"):

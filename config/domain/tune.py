@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..xml.binding import Element
 from ..xml.children import children, optional
 from ..xml.convert import BITMAP, KIB, UINT, UINT32, Scaled, integer, words
+from ..xml.extra import Problem
 from ..xml.fields import attr, text
 from .words import MEMORY_MODE
 
@@ -130,6 +133,14 @@ class Cputune(Element, change="live"):
     emulatorsched: Scheduler | None = optional("emulatorsched", Scheduler)
     cachetunes: list[CacheTune] = children("cachetune", CacheTune)
     memorytunes: list[MemoryTune] = children("memorytune", MemoryTune)
+
+    def problems(self) -> Iterator[Problem]:
+        """Each processor is pinned once."""
+        seen: set[int | None] = set()
+        for pin in self.vcpupins:
+            if pin.vcpu is None or pin.cpuset is None or pin.vcpu in seen:
+                yield Problem("vcpupin/@vcpu", pin.vcpu, "incomplete, or there twice")
+            seen.add(pin.vcpu)
 
 
 class NumaMemory(Element):

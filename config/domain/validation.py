@@ -119,9 +119,7 @@ def _check_iothreads(domain: Domain) -> Found:
         if disk.driver.iothread and disk.driver.iothread not in ids:
             yield (
                 disk,
-                Problem(
-                    "driver/@iothread", disk.driver.iothread, "no such iothread", sorted(i for i in ids if i)
-                ),
+                Problem("driver/@iothread", disk.driver.iothread, "no such iothread", sorted(i for i in ids if i)),
             )
 
 

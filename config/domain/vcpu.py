@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..xml.binding import Element
 from ..xml.children import children
 from ..xml.convert import BITMAP, INT32, UINT32, YES_NO, integer, words
+from ..xml.extra import Problem
 from ..xml.fields import attr, body
 
 COUNT = integer(1, 65535)
@@ -46,6 +49,14 @@ class IoThreadIds(Element, change="live"):
     """The threads of disk work."""
 
     iothreads: list[IoThread] = children("iothread", IoThread)
+
+    def problems(self) -> Iterator[Problem]:
+        """Numbers start at 1 and are there once."""
+        seen: set[int] = set()
+        for thread in self.iothreads:
+            if not thread.id or thread.id in seen:
+                yield Problem("iothread/@id", thread.id, "0, missing, or there twice", "1 or more")
+            seen.add(thread.id or 0)
 
 
 class DefaultIoThread(Element):

@@ -31,7 +31,7 @@ from ..errors import XmlError
 from .children import Child, Lazy
 from .convert import describe
 from .extra import EXTRA, Extra, Problem
-from .fields import DECOR, Body, Change, ChildField, Decor, Field, Raw, Refused, View
+from .fields import DECOR, Body, Change, ChildField, Decor, Field, Raw, Refused, Space, View
 from .node import XmlNode, path_to
 from .writer import escape
 
@@ -51,6 +51,7 @@ class Element:
     _body: ClassVar[Body | None] = None
     _raw: ClassVar[Raw | None] = None
     _required: ClassVar[tuple[Field, ...]] = ()
+    _spaced: ClassVar[tuple[Field, ...]] = ()
     _named: ClassVar[dict[str, Field]] = {}
     _select: ClassVar[str] = ""
     _variant: ClassVar[str] = ""
@@ -103,6 +104,7 @@ class Element:
             elif isinstance(field, ChildField):
                 cls._kids[field.key] = field
         cls._required = tuple(field for field in cls.FIELDS if field.required)
+        cls._spaced = tuple(field for field in cls.FIELDS if field.space)
         cls._named = {field.name: field for field in cls.FIELDS}
 
     def __init__(self, **values: Any) -> None:
@@ -146,9 +148,7 @@ class Element:
         for field in cls._required:
             if field.name not in values:
                 below = f"@{field.xml}" if field.is_attr else field.xml
-                raise Refused(
-                    node, below, None, field.converter.allowed if field.converter else None, "missing"
-                )
+                raise Refused(node, below, None, field.converter.allowed if field.converter else None, "missing")
         return made
 
     def _read_attrs(self, values: dict[str, Any], node: XmlNode) -> None:
@@ -171,8 +171,10 @@ class Element:
             field = table.get(sub.key)
             if field is None or not field.take(values, sub):
                 self._keep().nodes.append(sub)
-            if sub.tail and not sub.tail.isspace():
-                self._keep().text += sub.tail.strip()
+            if sub.tail:
+                if not sub.tail.isspace():
+                    self._keep().text += sub.tail.strip()
+                sub.tail = ""  # it belongs to this element, and a kept subtree goes on without it
 
     def _settle_namespaces(self, xmlns: dict[str, str], node: XmlNode) -> None:
         """Forget declarations that writing makes anew; refuse a prefix of ours for another namespace."""
@@ -220,6 +222,7 @@ class Element:
         inside: list[str] = []
         body = ""
         deeper = indent + "  "
+        spaces = self._new_spaces(view, extra) if self._spaced else ()
         for field in self.FIELDS:
             value = values.get(field.name)
             if value is None or ((field.secret or field.live_only) and view.hides(field)):
@@ -228,12 +231,13 @@ class Element:
                 head += field.put_attr(value)  # type: ignore[attr-defined]  # is_attr says it is one
             elif field.is_child:
                 if field.is_set(value):
-                    if field.space is not None:
-                        head += view.declare(field.space, extra.xmlns if extra else {})
                     field.put(inside, value, deeper, view, decor)  # type: ignore[attr-defined]  # likewise
             else:
                 body = escape(field.text_of(value))
                 head += f" {field.unit}='{field.scaled.unit}'" if field.scaled else ""
+        if spaces:
+            head += "".join(f" xmlns:{space.prefix}='{space.uri}'" for space in spaces)
+            view.declared.difference_update(spaces)
         if extra is not None:
             head += extra.write(inside, deeper, view)
         if inside:
@@ -242,6 +246,14 @@ class Element:
             out.append(f"{indent}</{tag}>\n")
         else:
             out.append(f"{head}>{body}</{tag}>\n" if body else f"{head}/>\n")
+
+    def _new_spaces(self, view: View, extra: Extra | None) -> list[Space]:
+        """Return the namespaces that must be declared here, and tell `view` that they are."""
+        above = extra.xmlns if extra else {}
+        needed = {field.space for field in self._spaced if self.given(field.name) and field.space}
+        new = sorted(needed - view.declared, key=lambda space: space.prefix)
+        view.declared.update(new)
+        return [space for space in new if f"xmlns:{space.prefix}" not in above]
 
     def is_empty(self) -> bool:
         """Tell whether the element would be written without anything in it."""

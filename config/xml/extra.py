@@ -32,9 +32,7 @@ class Extra:
         self.xmlns: dict[str, str] = {}
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Extra) and all(
-            getattr(self, name) == getattr(other, name) for name in Extra.__slots__
-        )
+        return isinstance(other, Extra) and all(getattr(self, name) == getattr(other, name) for name in Extra.__slots__)
 
     __hash__ = None  # type: ignore[assignment]  # mutable
 

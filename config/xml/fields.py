@@ -53,21 +53,14 @@ class Space:
 
 
 class View:
-    """What a written document may show, and the namespaces it has declared so far."""
+    """What a written document may show, and the namespaces declared above."""
 
     __slots__ = ("declared", "live", "secure")
 
     def __init__(self, *, secure: bool = True, live: bool = True) -> None:
         self.secure = secure
         self.live = live
-        self.declared: set[str] = set()
-
-    def declare(self, space: Space, above: dict[str, str]) -> str:
-        """Return the declaration of `space` where neither `above` nor an element before has it, else ''."""
-        if space.prefix in self.declared:
-            return ""
-        self.declared.add(space.prefix)
-        return "" if f"xmlns:{space.prefix}" in above else f" xmlns:{space.prefix}='{space.uri}'"
+        self.declared: set[Space] = set()
 
     def hides(self, field: Field) -> bool:
         """Tell whether `field` is left out."""

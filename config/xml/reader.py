@@ -50,9 +50,7 @@ def read(
     try:
         parser.Parse(data, True)
     except expat.ExpatError as error:
-        builder.refuse(
-            f"The XML is not well formed: {expat.ErrorString(error.code)}", error.lineno, error.offset
-        )
+        builder.refuse(f"The XML is not well formed: {expat.ErrorString(error.code)}", error.lineno, error.offset)
     except (LookupError, ValueError) as error:
         # pyexpat looks the declared encoding up among Python's codecs
         builder.refuse(f"The XML cannot be decoded: {error}")
@@ -68,9 +66,7 @@ def _may_use_namespaces(data: bytes) -> bool:
 class _Builder:
     """Build the tree from expat's events."""
 
-    def __init__(
-        self, parser: expat.XMLParserType, max_depth: int, max_elements: int, *, namespaces: bool
-    ) -> None:
+    def __init__(self, parser: expat.XMLParserType, max_depth: int, max_elements: int, *, namespaces: bool) -> None:
         self.root: XmlNode | None = None
         self.parser = parser
         self.max_depth = max_depth
@@ -105,11 +101,7 @@ class _Builder:
     def start_scoped(self, tag: str, attrs: dict[str, str]) -> None:
         self.start(tag, attrs)
         scope = self.scopes[-1]
-        declared = {
-            name[6:]: uri
-            for name, uri in attrs.items()
-            if name.startswith("xmlns") and name[5:6] in ("", ":")
-        }
+        declared = {name[6:]: uri for name, uri in attrs.items() if name.startswith("xmlns") and name[5:6] in ("", ":")}
         if declared:
             scope = {**scope, **declared}
         self.scopes.append(scope)

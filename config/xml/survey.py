@@ -55,9 +55,7 @@ def _unknown_beside(path: str, index: int, rest: XmlNode) -> Iterator[str]:
         yield f"{path}/{step(node, rest.children)}"
 
 
-def declared(
-    cls: type[Element], path: str, _above: Sequence[type[Element]] = ()
-) -> Iterator[tuple[str, Field]]:
+def declared(cls: type[Element], path: str, _above: Sequence[type[Element]] = ()) -> Iterator[tuple[str, Field]]:
     """Yield every field that a `cls` element at `path` may hold, with its path; each class once a branch."""
     if cls in _above:
         return

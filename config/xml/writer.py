@@ -36,9 +36,7 @@ def write_node(node: XmlNode, out: list[str], indent: str = "") -> None:
     for name, value in node.attrs.items():
         head += f" {name}='{quote(value)}'"
     if not node.children:
-        out.append(
-            f"{indent}<{head}/>\n" if not node.text else f"{indent}<{head}>{escape(node.text)}</{node.tag}>\n"
-        )
+        out.append(f"{indent}<{head}/>\n" if not node.text else f"{indent}<{head}>{escape(node.text)}</{node.tag}>\n")
         return
     if is_mixed(node):
         out.append(f"{indent}<{head}>{_inner(node)}</{node.tag}>\n")

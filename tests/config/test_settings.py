@@ -33,9 +33,7 @@ def test_defaults_of_root() -> None:
 
 
 def test_defaults_of_a_user() -> None:
-    made = settings.load(
-        environ={**USER, "XDG_RUNTIME_DIR": "/run/user/7", "XDG_CONFIG_HOME": "/nowhere"}, uid=7
-    )
+    made = settings.load(environ={**USER, "XDG_RUNTIME_DIR": "/run/user/7", "XDG_CONFIG_HOME": "/nowhere"}, uid=7)
     assert made.state_dir == Path("/home/ada/.local/state/mechane")
     assert made.runtime_dir == Path("/run/user/7/mechane")
     assert made.connections == ("qemu:///session",)
@@ -43,26 +41,20 @@ def test_defaults_of_a_user() -> None:
 
 def test_relative_xdg_folders_do_not_count() -> None:
     # the XDG base directory specification: all paths must be absolute, others are to be ignored
-    assert settings.default_state_dir({**USER, "XDG_STATE_HOME": "here"}, 7) == Path(
-        "/home/ada/.local/state/mechane"
-    )
+    assert settings.default_state_dir({**USER, "XDG_STATE_HOME": "here"}, 7) == Path("/home/ada/.local/state/mechane")
 
 
 def test_command_line_wins_over_file(tmp_path: Path) -> None:
     file = tmp_path / "m.toml"
     file.write_text('[node]\nstate_dir = "/a"\nruntime_dir = "/b"\nconnections = ["test:///default"]\n')
-    made = settings.load(
-        config=file, state_dir=Path("/c"), connections=["qemu:///system"], environ=USER, uid=1000
-    )
+    made = settings.load(config=file, state_dir=Path("/c"), connections=["qemu:///system"], environ=USER, uid=1000)
     assert (made.state_dir, made.runtime_dir) == (Path("/c"), Path("/b"))
     assert made.connections == ("qemu:///system",)
     assert made.source == file
 
 
 def test_values_and_sections(tmp_path: Path) -> None:
-    made = load(
-        "[qemu]\nseccomp = false\nlog_files = 0\n[deadlines]\nquery_s = 3\n[limits]\ndepth = 16\n", tmp_path
-    )
+    made = load("[qemu]\nseccomp = false\nlog_files = 0\n[deadlines]\nquery_s = 3\n[limits]\ndepth = 16\n", tmp_path)
     assert made.section("qemu")["seccomp"] is False
     assert made.section("qemu")["log_files"] == 0
     assert made.deadlines.query_s == 3.0
@@ -126,7 +118,5 @@ def test_the_shipped_file_holds_every_default(tmp_path: Path) -> None:
         line.removeprefix("#") if " = " in line and not line.startswith("# ") else line for line in lines
     )
     active = active.partition("#[[grants]]")[0]
-    assert settings.parse_table(tomllib.loads(active), limits=Limits) == settings.parse_table(
-        {}, limits=Limits
-    )
+    assert settings.parse_table(tomllib.loads(active), limits=Limits) == settings.parse_table({}, limits=Limits)
     assert load(active, tmp_path).source is not None
