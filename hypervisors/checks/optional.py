@@ -160,6 +160,21 @@ async def honours_deadlines(lab: Lab) -> None:
     await lab.end(trial)
 
 
+async def takes_up_a_hung_guest(lab: Lab) -> None:
+    """A guest whose monitor hangs is taken up in spite of it, said to be stuck, and can be killed."""
+    hang = lab.subject.hang
+    if hang is None or not lab.subject.survives:
+        return
+    trial = await lab.start()
+    await hang(lab.driver, trial.target)
+    await lab.restart()
+    again = lab.trial(trial.target)
+    started = await lab.soon(lab.driver.reattach(again.target, trial.handles[-1], again.facts), "reattach")
+    expect(started is not None, "a guest that hangs was given up, though it lives")
+    await lab.until(lambda: again.facts.of(MonitorStuck), "a guest taken up hung was not reported stuck")
+    await lab.end(again)
+
+
 async def _times_out(lab: Lab, verb: Callable[[], Awaitable[object]], what: str) -> None:
     began = lab.env.loop.time()
     error = await lab.refuses(verb(), f"{what} of a guest that hangs")
@@ -175,7 +190,7 @@ OPTIONAL: dict[Capability, tuple[Callable[[Lab], Awaitable[None]], ...]] = {
     Capability.SUSPEND: (suspends_and_resumes,),
     Capability.RESET: (resets,),
     Capability.MONITOR: (answers_monitor_commands,),
-    Capability.STATS: (tells_statistics, honours_deadlines),
+    Capability.STATS: (tells_statistics, honours_deadlines, takes_up_a_hung_guest),
     Capability.CONSOLE: (carries_a_console,),
     Capability.DOMAIN_CAPABILITIES: (tells_capabilities,),
 }

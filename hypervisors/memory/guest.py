@@ -70,10 +70,17 @@ class Guest:
 
     def freeze(self) -> dict[str, Any]:
         """Return what a state file keeps of it."""
+        switches = [(switch.kind, switch.values()) for switch in self.switches]
         return {
-            "uuid": self.uuid, "name": self.name, "id": self.id, "incarnation": self.frozen_incarnation,
-            "plan": dict(self.plan), "state": self.state.value, "reason": self.reason, "cpu": self._cpu,
-        }  # fmt: skip
+            "uuid": self.uuid,
+            "name": self.name,
+            "id": self.id,
+            "incarnation": self.frozen_incarnation,
+            "plan": {**self.plan, "switches": switches},
+            "state": self.state.value,
+            "reason": self.reason,
+            "cpu": self._cpu,
+        }
 
     @classmethod
     def thaw(cls, kept: Mapping[str, Any], around: Surroundings) -> Guest:
@@ -116,6 +123,10 @@ class Guest:
         used_ns = self.cpu_time_ns()
         self.state, self.reason = state, reason
         self._cpu = (used_ns, self._around.clock() if state is State.RUNNING else None)
+        self.changed()
+
+    def changed(self) -> None:
+        """Have the guest kept as it is now, where guests are kept."""
         self._around.changed(self)
 
     def event(self, kind: str, event: str, detail: str = "", data: Mapping[str, Any] | None = None) -> None:

@@ -83,10 +83,12 @@ class TestCommands:
         action = command.word.removeprefix(TEST_PREFIX)
         if action in KINDS:
             switches.put(Switch.of(action, values))
+            guest.changed()
             return {}
         if action.startswith("un") and action[2:] in KINDS:
             verb = str(values.get("verb", EVERY))
             dropped = switches.drop(action[2:], verb)
+            guest.changed()
             of_guests = list(self._guests.values()) if whole else [guest]
             released = sum(each.release(verb) for each in of_guests) if action == "unhang" else 0
             return {"dropped": dropped, "released": released}

@@ -83,6 +83,13 @@ class Switch:
             count=count, forever=forever, present=str(values.get("present", "")),
         )  # fmt: skip
 
+    def values(self) -> dict[str, Any]:
+        """Return what `of` builds the same switch from."""
+        found: dict[str, Any] = {"verb": self.verb, "message": self.message, "code": self.code}
+        found |= {"ms": self.seconds * 1000} if self.seconds is not None else {}
+        found |= {"count": self.count} if self.count is not None else {}
+        return found | {"forever": self.forever, "present": self.present}
+
     def error(self) -> MechaneError:
         """Return the error that a fail switch answers with."""
         message = self.message or f"test-fail: {self.verb} was told to fail"
