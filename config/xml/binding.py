@@ -183,20 +183,34 @@ class Element:
         for name, uri in list(xmlns.items()):
             if ours.get(name, uri) != uri:
                 raise Refused(node, f"@{name}", uri, [ours[name]], "this prefix has a fixed meaning")
-            if uri in spaces and not self._uses_prefix(node, name[6:]):
+            if uri in spaces and not self._uses_prefix(name[6:]):
                 del xmlns[name]
         if not (xmlns or self._keep().attrs or self._keep().nodes or self._keep().text):
             del self.__dict__[EXTRA]
 
-    def _uses_prefix(self, node: XmlNode, prefix: str) -> bool:
-        """Tell whether something below `node`, the fields of this class aside, needs `prefix`."""
+    def _uses_prefix(self, prefix: str) -> bool:
+        """Tell whether something that is kept as it was written, here or below, needs `prefix`."""
         start = f"{prefix}:"
         return not prefix or any(
-            below.tag.startswith(start) or any(name.startswith(start) for name in below.attrs)
-            for child in node.children
-            if child.key not in self._kids or self._kids[child.key].space is None
-            for below in child.iter()
+            node.tag.startswith(start) or any(name.startswith(start) for name in node.attrs)
+            for kept in self._kept()
+            for node in kept.iter()
         )
+
+    def _kept(self) -> Iterator[XmlNode]:
+        """Yield all subtrees below that are kept as they were written."""
+        for value in self.__dict__.values():
+            if isinstance(value, Extra):
+                yield from value.nodes
+                yield XmlNode("", value.attrs)
+            elif isinstance(value, dict):
+                yield from value.values()
+            else:
+                for item in value if isinstance(value, list) else (value,):
+                    if isinstance(item, XmlNode):
+                        yield item
+                    elif isinstance(item, Element):
+                        yield from item._kept()
 
     def _keep(self) -> Extra:
         extra: Extra | None = self.__dict__.get(EXTRA)
@@ -222,7 +236,8 @@ class Element:
         inside: list[str] = []
         body = ""
         deeper = indent + "  "
-        spaces = self._new_spaces(view, extra) if self._spaced else ()
+        declared = view.declared
+        spaces = self._new_spaces(view, extra) if self._spaced else None
         for field in self.FIELDS:
             value = values.get(field.name)
             if value is None or ((field.secret or field.live_only) and view.hides(field)):
@@ -235,9 +250,9 @@ class Element:
             else:
                 body = escape(field.text_of(value))
                 head += f" {field.unit}='{field.scaled.unit}'" if field.scaled else ""
-        if spaces:
+        if spaces is not None:
+            view.declared = declared
             head += "".join(f" xmlns:{space.prefix}='{space.uri}'" for space in spaces)
-            view.declared.difference_update(spaces)
         if extra is not None:
             head += extra.write(inside, deeper, view)
         if inside:
@@ -252,7 +267,7 @@ class Element:
         above = extra.xmlns if extra else {}
         needed = {field.space for field in self._spaced if self.given(field.name) and field.space}
         new = sorted(needed - view.declared, key=lambda space: space.prefix)
-        view.declared.update(new)
+        view.declared = view.declared | needed
         return [space for space in new if f"xmlns:{space.prefix}" not in above]
 
     def is_empty(self) -> bool:

@@ -192,7 +192,7 @@ def test_paths_of_parts() -> None:
 
 def test_constructing_refuses_unknown_names() -> None:
     with pytest.raises(TypeError, match="no field 'rle'"):
-        Actor(**{"rle": "hero"})
+        Actor(rle="hero")  # type: ignore[call-arg]  # the mistake under test
     assert write(Street(name="a"), "place") == "<place type='street' name='a'/>\n"
 
 
