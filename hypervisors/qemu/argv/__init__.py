@@ -1,0 +1,1 @@
+"""QEMU's command line from a domain's definition, as pure functions of plain data."""

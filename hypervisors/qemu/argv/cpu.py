@@ -1,0 +1,191 @@
+"""-cpu and -smp: model, features, what the guest is told of its hypervisor, topology."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ....config.domain.features import FeatureState
+from .options import as_keys
+
+if TYPE_CHECKING:
+    from .context import Build
+
+HYPERV = {
+    "relaxed": "hv-relaxed", "vapic": "hv-vapic", "vpindex": "hv-vpindex", "runtime": "hv-runtime",
+    "synic": "hv-synic", "stimer": "hv-stimer", "reset": "hv-reset", "frequencies": "hv-frequencies",
+    "reenlightenment": "hv-reenlightenment", "tlbflush": "hv-tlbflush", "ipi": "hv-ipi", "evmcs": "hv-evmcs",
+    "avic": "hv-avic", "emsr_bitmap": "hv-emsr-bitmap", "xmm_input": "hv-xmm-input",
+}  # fmt: skip
+"""Enlightenments and QEMU's properties (docs/system/i386/hyperv.rst of QEMU 7.2)."""
+KVM = {
+    "hint_dedicated": "kvm-hint-dedicated", "poll_control": "kvm-poll-control", "pv_ipi": "kvm-pv-ipi",
+}  # fmt: skip
+POLICIES = {"force": True, "require": True, "optional": True, "disable": False, "forbid": False}
+
+
+class CpuBuilder:
+    """Builds the processor of one guest."""
+
+    def __init__(self, build: Build) -> None:
+        self.build = build
+        self.domain = build.domain
+        self.cpu = build.domain.cpu
+        self.words: list[str] = []
+
+    def add(self) -> None:
+        """Add -cpu.
+
+        A guest without a model gets the machine's default one, said explicitly so that it stays.
+        """
+        self._add_model()
+        self._add_clocks()
+        self._add_features()
+        self._add_hyperv()
+        self._add_kvm()
+        self._add_limits()
+        self.build.option("-cpu", ",".join(self.words))
+
+    def _add_model(self) -> None:
+        cpu = self.cpu
+        mode = cpu.mode if cpu is not None else None
+        if cpu is None or (mode in (None, "custom") and not cpu.model.name):
+            machine = self.domain.os.type.machine or "pc"
+            self.words.append(self.build.emulator.default_cpu(machine) or "qemu64")
+        elif mode in (None, "custom"):
+            name = cpu.model.name or ""
+            suffix = "x86_64-cpu" if self.domain.os.type.arch == "x86_64" else "i386-cpu"
+            if not self.build.emulator.has_type(f"{name}-{suffix}") and not self.build.emulator.has_type(
+                f"{name}-x86_64-cpu"
+            ):
+                raise self.build.refuse(cpu.model, "", f"the emulator has no processor model {name!r}")
+            self.words.append(name)
+        else:
+            self._add_host_model(mode or "")
+        if cpu is not None and cpu.model.vendor_id:
+            self.words.append(f"vendor={cpu.model.vendor_id}")
+
+    def _add_host_model(self, mode: str) -> None:
+        cpu = self.cpu
+        assert cpu is not None
+        if mode == "host-passthrough" and self.domain.type == "qemu":
+            raise self.build.refuse(cpu, "@mode", "host-passthrough needs hardware virtualisation (type 'kvm')",
+                                    remedy="Use mode='maximum' for an emulated guest")
+        if mode == "maximum" or self.build.accel == "tcg":
+            self.words.append("max")
+            return
+        self.words.append("host")
+        if cpu.migratable is not None:
+            self.words.append(f"migratable={'on' if cpu.migratable else 'off'}")
+
+    def _add_features(self) -> None:
+        features = self.domain.features
+        if features.apic is not None and features.apic.eoi is not None:
+            self._flag("kvm-pv-eoi", features.apic.eoi)
+        if features.pvspinlock is not None:
+            self._flag("kvm-pv-unhalt", features.pvspinlock.enabled)
+        if self.cpu is not None:
+            for feature in self.cpu.features:
+                self._flag(feature.name, POLICIES[feature.policy or "require"])
+        if features.pmu is not None:
+            self._flag("pmu", features.pmu.enabled)
+
+    def _flag(self, name: str, value: bool) -> None:
+        self.words.append(f"{name}={'on' if value else 'off'}")
+
+    def _add_clocks(self) -> None:
+        for timer in self.domain.clock.timers:
+            if timer.name == "kvmclock" and timer.present is not None:
+                self._flag("kvmclock", timer.present)
+            elif timer.name == "hypervclock" and timer.present:
+                self._flag("hv-time", True)
+            elif timer.name == "tsc" and timer.frequency:
+                self.words.append(f"tsc-frequency={timer.frequency}")
+
+    def _add_hyperv(self) -> None:
+        hyperv = self.domain.features.hyperv
+        if any(panic.model == "hyperv" for panic in self.domain.devices.panics):
+            self.words.append("hv-crash")
+        if hyperv is None or hyperv.mode == "none":
+            return
+        if hyperv.mode == "passthrough":
+            self._flag("hv-passthrough", True)
+        for name, option in HYPERV.items():
+            state: FeatureState | None = getattr(hyperv, name)
+            if state is not None and state.enabled:
+                self._flag(option, True)
+        if hyperv.stimer is not None and hyperv.stimer.direct is not None and hyperv.stimer.direct.enabled:
+            self._flag("hv-stimer-direct", True)
+        if hyperv.spinlocks is not None and hyperv.spinlocks.enabled:
+            if hyperv.spinlocks.retries is None or hyperv.spinlocks.retries < 0xFFF:
+                raise self.build.refuse(hyperv.spinlocks, "@retries", "must be at least 4095")
+            self.words.append(f"hv-spinlocks=0x{hyperv.spinlocks.retries:x}")
+        if hyperv.vendor_id is not None and hyperv.vendor_id.enabled and hyperv.vendor_id.value:
+            self.words.append(f"hv-vendor-id={hyperv.vendor_id.value}")
+
+    def _add_kvm(self) -> None:
+        kvm = self.domain.features.kvm
+        if kvm is None:
+            return
+        if kvm.hidden is not None and kvm.hidden.enabled:
+            self.words.append("kvm=off")
+        for name, option in KVM.items():
+            state: FeatureState | None = getattr(kvm, name)
+            if state is not None and state.enabled:
+                self._flag(option, True)
+
+    def _add_limits(self) -> None:
+        cpu = self.cpu
+        if cpu is None:
+            return
+        cache = cpu.cache
+        if cache is not None:
+            if cache.mode == "passthrough":
+                self._flag("host-cache-info", True)
+            if cache.mode in ("emulate", "passthrough"):
+                self._flag("l3-cache", cache.mode == "emulate")
+            elif cache.mode == "disable":
+                self._flag("host-cache-info", False)
+                self._flag("l3-cache", False)
+        address = cpu.maxphysaddr
+        if address is not None:
+            if address.mode == "passthrough":
+                self._flag("host-phys-bits", True)
+                if address.limit is not None:
+                    self.words.append(f"host-phys-bits-limit={address.limit}")
+            elif address.bits is not None:
+                self.words.append(f"phys-bits={address.bits}")
+
+    def add_topology(self) -> None:
+        """Add -smp, and processors that are plugged in from the start."""
+        vcpu = self.domain.vcpu
+        maximum = vcpu.maximum or 1
+        states = self.domain.vcpus
+        current = vcpu.current or maximum
+        if states is not None and states.vcpus:
+            current = self._boot_count()
+        topology = self.cpu.topology if self.cpu is not None else None
+        values: dict[str, object] = {}
+        if current != maximum:
+            values["maxcpus"] = maximum
+        if topology is None:
+            values |= {"sockets": maximum, "cores": 1, "threads": 1}
+        else:
+            dies, clusters = topology.dies or 1, topology.clusters or 1
+            if clusters != 1:
+                raise self.build.refuse(topology, "@clusters", "x86 processors have no clusters")
+            values["sockets"] = topology.sockets or 1
+            if dies != 1:
+                values["dies"] = dies
+            values |= {"cores": topology.cores or 1, "threads": topology.threads or 1}
+            product = (topology.sockets or 1) * dies * (topology.cores or 1) * (topology.threads or 1)
+            if product != maximum:
+                raise self.build.refuse(topology, "", f"gives {product} processors, but <vcpu> says {maximum}")
+        self.build.option("-smp", as_keys(str(current), values))
+
+    def _boot_count(self) -> int:
+        """Return how many processors are there when the guest starts: those that cannot be unplugged.
+
+        The pluggable ones are added through the monitor before the guest runs (`LiveDevices`).
+        """
+        assert self.domain.vcpus is not None
+        return sum(1 for item in self.domain.vcpus.vcpus if item.enabled and not item.hotpluggable) or 1

@@ -1,0 +1,23 @@
+"""Arguments and variables that a definition hands to QEMU as they are (qemu:commandline)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .context import Build
+
+
+def add_passthrough(build: Build) -> None:
+    """Add them, and report them: they need the permission domain:passthrough."""
+    given = build.domain.qemu_commandline
+    if build.domain.qemu_override is not None:
+        build.passthrough.append("qemu:override")
+    if given is None:
+        return
+    for argument in given.args:
+        build.option(argument.value)
+        build.passthrough.append(argument.value)
+    for variable in given.envs:
+        build.environment[variable.name] = variable.value or ""
+        build.passthrough.append(f"{variable.name}={variable.value or ''}")

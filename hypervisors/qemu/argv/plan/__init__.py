@@ -1,0 +1,1 @@
+"""What libvirt works out by itself: controllers, addresses, aliases, ports."""

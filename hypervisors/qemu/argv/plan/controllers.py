@@ -1,0 +1,133 @@
+"""Controllers that a definition needs but does not name."""
+
+from __future__ import annotations
+
+from .....config.domain.address import CcidAddress, DriveAddress, VirtioSerialAddress
+from .....config.domain.controller import Controller, Master
+from .....config.domain.domain import Domain
+from ..records import Emulator
+from .machine import PC, Q35, chipset_of
+
+COMPANIONS = (("ich9-uhci1", 0), ("ich9-uhci2", 2), ("ich9-uhci3", 4))
+"""Companions of ich9-ehci1 and the first port that each serves."""
+PORTS_PER_SERIAL_CONTROLLER = 31
+"""Ports of a virtio-serial device, without port 0, which is kept for consoles (QEMU's max_ports)."""
+
+
+def insert_controller(domain: Domain, made: Controller) -> None:
+    """Add a controller, behind those of its type with a lower index."""
+    controllers = domain.devices.controllers
+    place = len(controllers)
+    for position, item in enumerate(controllers):
+        if item.type == made.type:
+            place = position if (item.index or 0) > (made.index or 0) else position + 1
+            if (item.index or 0) > (made.index or 0):
+                break
+    controllers.insert(place, made)
+
+
+def number_controllers(domain: Domain) -> None:
+    """Give an index to controllers without one, then sort each type by index."""
+    controllers = domain.devices.controllers
+    for item in controllers:
+        if item.index is None:
+            taken = {other.index for other in controllers if other.type == item.type}
+            item.index = next(number for number in range(len(controllers) + 1) if number not in taken)
+    firsts: list[str] = []
+    for item in controllers:
+        if item.type not in firsts:
+            firsts.append(item.type)
+    if any((a.index or 0) > (b.index or 0) for a in controllers for b in controllers[controllers.index(a) + 1:]
+           if a.type == b.type):
+        ordered = list(controllers)
+        for kind in firsts:
+            places = [place for place, item in enumerate(ordered) if item.type == kind]
+            items = sorted((ordered[place] for place in places), key=lambda item: item.index or 0)
+            for place, item in zip(places, items, strict=True):
+                ordered[place] = item
+        controllers[:] = ordered
+
+
+def has_controller(domain: Domain, kind: str, index: int) -> bool:
+    """Tell whether the definition has that controller."""
+    return any(item.type == kind and (item.index or 0) == index for item in domain.devices.controllers)
+
+
+def add_usb(domain: Domain, model: str) -> None:
+    """Add the first USB controller, with companions where the model has them."""
+    insert_controller(domain, Controller(type="usb", index=0, model=model))
+    if model == "ich9-ehci1":
+        for companion, port in COMPANIONS:
+            made = Controller(type="usb", index=0, model=companion)
+            made.master = Master(startport=port)
+            insert_controller(domain, made)
+
+
+def add_default_controllers(domain: Domain, emulator: Emulator) -> None:
+    """Add the controllers that the machine type has anyway: PCI root, USB, and SATA on q35."""
+    kind = chipset_of(domain)
+    if kind not in (PC, Q35):
+        return
+    if not has_controller(domain, "usb", 0):
+        model = _default_usb(kind, emulator)
+        if model is not None:
+            add_usb(domain, model)
+    if kind == Q35 and not has_controller(domain, "sata", 0):
+        insert_controller(domain, Controller(type="sata", index=0))
+    if not has_controller(domain, "pci", 0):
+        insert_controller(domain, Controller(type="pci", index=0, model="pcie-root" if kind == Q35 else "pci-root"))
+
+
+def _default_usb(kind: str, emulator: Emulator) -> str | None:
+    if kind == PC:
+        return "piix3-uhci"
+    for model, driver in (("qemu-xhci", "qemu-xhci"), ("nec-xhci", "nec-usb-xhci"), ("ich9-ehci1", "ich9-usb-ehci1")):
+        if emulator.has_type(driver):
+            return model
+    return None
+
+
+def add_needed_controllers(domain: Domain) -> None:
+    """Add the controllers whose addresses the devices name: disks, channels, consoles, smart cards."""
+    for kind, bus in (("scsi", "scsi"), ("fdc", "fdc"), ("ide", "ide"), ("sata", "sata")):
+        highest = max(
+            (
+                disk.address.controller or 0
+                for disk in domain.devices.disks
+                if disk.target.bus == bus and isinstance(disk.address, DriveAddress)
+            ),
+            default=-1,
+        )
+        _add_up_to(domain, kind, highest)
+    _add_serial_controllers(domain)
+    cards = domain.devices.smartcards
+    highest = max((c.address.controller or 0 for c in cards if isinstance(c.address, CcidAddress)), default=-1)
+    _add_up_to(domain, "ccid", max(highest, 0) if cards else -1)
+    hosted = [h for h in domain.devices.hostdevs if h.mode == "subsystem" and h.type == "scsi"]
+    highest = max((h.address.controller or 0 for h in hosted if isinstance(h.address, DriveAddress)), default=-1)
+    _add_up_to(domain, "scsi", highest)
+
+
+def _add_up_to(domain: Domain, kind: str, highest: int) -> None:
+    model = next((c.model for c in domain.devices.controllers if c.type == kind), None)
+    for index in range(highest + 1):
+        if not has_controller(domain, kind, index):
+            insert_controller(domain, Controller(type=kind, index=index, model=model if kind == "scsi" else None))
+
+
+def _add_serial_controllers(domain: Domain) -> None:
+    ports = [c for c in domain.devices.channels if c.target.type == "virtio"]
+    ports += [c for c in domain.devices.consoles if c.target.type == "virtio"]  # type: ignore[misc]  # both Chardevs
+    if not ports:
+        return
+    highest = max((p.address.controller or 0 for p in ports if isinstance(p.address, VirtioSerialAddress)), default=0)
+    _add_up_to(domain, "virtio-serial", highest)
+
+
+def fill_models(domain: Domain, emulator: Emulator) -> None:
+    """Give a model to USB and SCSI controllers that have none."""
+    for item in domain.devices.controllers:
+        if item.type == "usb" and item.model is None:
+            item.model = "piix3-uhci"
+        elif item.type == "scsi" and item.model in (None, "auto"):
+            item.model = "lsilogic" if emulator.has_type("lsi53c895a") else "virtio-scsi"

@@ -1,0 +1,113 @@
+"""Devices and values that a silent definition means, as libvirt fills them in for x86."""
+
+from __future__ import annotations
+
+from .....config.domain.balloon import Memballoon
+from .....config.domain.domain import Domain
+from .....config.domain.input import Input
+from .....config.domain.sound import Audio
+from .....config.domain.video import Video, VideoModel
+from ..records import Emulator
+from ..refusal import refuse
+from .machine import PC, Q35, chipset_of
+
+NET_MODELS = (("rtl8139", "rtl8139"), ("e1000", "e1000"), ("virtio", "virtio-net-pci"))
+"""Default models of a network card, the first that the emulator has."""
+VIDEO_MODELS = (("cirrus", "cirrus-vga"), ("vga", "VGA"))
+
+
+def fill_defaults(domain: Domain, emulator: Emulator) -> None:
+    """Add what the definition leaves out.
+
+    Raises:
+        ConfigUnsupported: the amount of memory or the number of processors is missing.
+    """
+    _fill_sizes(domain)
+    devices = domain.devices
+    for interface in devices.interfaces:
+        if interface.model.type is None and interface.type != "hostdev":
+            interface.model.type = next(
+                (model for model, driver in NET_MODELS if emulator.has_type(driver)), "virtio"
+            )
+    if devices.memballoon is None:
+        devices.memballoon = Memballoon(model="virtio")
+    for given in devices.inputs:
+        if given.bus in (None, "default"):
+            given.bus = "ps2" if given.type in ("mouse", "keyboard") else "none" if given.type == "evdev" else "usb"
+            if given.type == "passthrough":
+                given.bus = "virtio"
+    if chipset_of(domain) in (PC, Q35):
+        for kind in ("mouse", "keyboard"):
+            if not any(item.type == kind and item.bus == "ps2" for item in devices.inputs):
+                devices.inputs.append(Input(type=kind, bus="ps2"))
+    _fill_video(domain, emulator)
+    _fill_audio(domain)
+    for disk in devices.disks:
+        if disk.device == "cdrom" and not disk.readonly:
+            disk.readonly = True
+    for watchdog in devices.watchdogs:
+        if watchdog.action is None:
+            watchdog.action = "reset"
+    for panic in devices.panics:
+        if panic.model in (None, "default"):
+            panic.model = "isa"
+    if devices.vsock is not None and devices.vsock.model in (None, "default"):
+        devices.vsock.model = "virtio"
+    for tpm in devices.tpms:
+        if tpm.model in (None, "default"):
+            tpm.model = "tpm-tis"
+    for hostdev in devices.hostdevs:
+        if hostdev.type == "scsi_host" and hostdev.model is None:
+            hostdev.model = "virtio"
+
+
+def _fill_sizes(domain: Domain) -> None:
+    cells = domain.cpu.numa.cells if domain.cpu is not None and domain.cpu.numa is not None else []
+    modules = sum(item.target.size or 0 for item in domain.devices.memories)
+    from_cells = sum(cell.memory or 0 for cell in cells)
+    if from_cells:
+        domain.memory.kib = from_cells + modules
+    if not domain.memory.kib:
+        raise refuse(domain, domain, "memory", "the amount of memory is missing")
+    if domain.current_memory.kib is None or domain.current_memory.kib > domain.memory.kib:
+        domain.current_memory.kib = domain.memory.kib
+    if domain.vcpu.maximum is None:
+        domain.vcpu.maximum = 1
+    current = domain.vcpu.current
+    if current is not None and current > domain.vcpu.maximum:
+        raise refuse(domain, domain.vcpu, "@current", f"{current} is more than the maximum, {domain.vcpu.maximum}")
+
+
+def _fill_video(domain: Domain, emulator: Emulator) -> None:
+    devices = domain.devices
+    if devices.graphics and not devices.videos:
+        devices.videos.append(Video(model=VideoModel()))
+    for position, video in enumerate(devices.videos):
+        model = video.model
+        if model.type == "default":
+            model.type = next((kind for kind, driver in VIDEO_MODELS if emulator.has_type(driver)), "vga")
+        if model.type == "none":
+            continue
+        if model.heads is None:
+            model.heads = 1
+        if not any(other.model.primary for other in devices.videos) and position == 0:
+            model.primary = True
+        if model.type == "qxl":
+            model.ram = model.ram or 65536
+            model.vgamem = model.vgamem or 16384
+            model.vram = model.vram or 65536
+        elif model.vram is None and model.type in ("vga", "cirrus", "vmvga", "bochs"):
+            model.vram = 16384
+
+
+def _fill_audio(domain: Domain) -> None:
+    """Add a backend where a sound card has none: the display's, or silence."""
+    devices = domain.devices
+    if not devices.audios:
+        spice = any(item.type == "spice" for item in devices.graphics) and bool(devices.sounds)
+        devices.audios.append(Audio(id=1, type="spice" if spice else "none"))
+    taken = {audio.id for audio in devices.audios}
+    for audio in devices.audios:
+        if audio.id is None:
+            audio.id = next(number for number in range(1, 256) if number not in taken)
+            taken.add(audio.id)

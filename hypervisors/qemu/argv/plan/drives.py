@@ -1,0 +1,113 @@
+"""Where disks sit: bus and place from the target's name, as libvirt derives them."""
+
+from __future__ import annotations
+
+from .....config.domain.address import DriveAddress
+from .....config.domain.disk import Disk
+from .....config.domain.domain import Domain
+from ..refusal import refuse
+
+PREFIXES = {"fd": "fdc", "hd": "ide", "sd": "scsi", "vd": "virtio", "xvd": "xen", "ubd": "uml"}
+"""The bus that a target's name means where no bus is given (formatdomain, "target")."""
+ADDRESSED = ("ide", "fdc", "scsi", "sata")
+
+
+def name_index(dev: str) -> int | None:
+    """Return the number of a target such as vdb (1) or sdaa (26); None where the name has no letters."""
+    bare = dev.rstrip("0123456789")
+    for prefix in ("xvd", "ubd", "fd", "hd", "sd", "vd"):
+        if bare.startswith(prefix):
+            letters = bare[len(prefix):]
+            if not letters or not letters.isascii() or not letters.isalpha() or not letters.islower():
+                return None
+            number = 0
+            for letter in letters:
+                number = number * 26 + ord(letter) - ord("a") + 1
+            return number - 1
+    return None
+
+
+def place_disks(domain: Domain) -> None:
+    """Give each disk a bus, and IDE, SATA, SCSI and floppy ones a drive address.
+
+    Raises:
+        ConfigUnsupported: a target that cannot be read, or two disks at one place.
+    """
+    taken: dict[tuple[str, int, int, int, int], Disk] = {}
+    targets: set[str] = set()
+    for disk in domain.devices.disks:
+        dev = disk.target.dev
+        if not dev:
+            raise refuse(domain, disk, "target/@dev", "the disk has no target name")
+        if dev in targets:
+            raise refuse(domain, disk, "target/@dev", f"another disk has the target {dev!r}")
+        targets.add(dev)
+        if disk.target.bus is None:
+            disk.target.bus = _bus_of(domain, disk, dev)
+        if isinstance(disk.address, DriveAddress):
+            _claim(domain, disk, taken)
+    for disk in domain.devices.disks:
+        if disk.target.bus in ADDRESSED and disk.address is None:
+            _derive(domain, disk, taken)
+
+
+def _bus_of(domain: Domain, disk: Disk, dev: str) -> str:
+    if disk.device == "floppy":
+        return "fdc"
+    for prefix, bus in PREFIXES.items():
+        if dev.startswith(prefix):
+            return bus
+    raise refuse(domain, disk, "target/@dev", f"{dev!r} does not say on which bus the disk is",
+                 remedy="Add the attribute bus to <target>")
+
+
+def _key(disk: Disk) -> tuple[str, int, int, int, int]:
+    address = disk.address
+    assert isinstance(address, DriveAddress)
+    return (
+        disk.target.bus or "", address.controller or 0, address.bus or 0, address.target or 0, address.unit or 0
+    )
+
+
+def _claim(domain: Domain, disk: Disk, taken: dict[tuple[str, int, int, int, int], Disk]) -> None:
+    key = _key(disk)
+    if key in taken:
+        raise refuse(domain, disk, "address", f"disk {taken[key].target.dev!r} has the same address")
+    taken[key] = disk
+
+
+def _derive(domain: Domain, disk: Disk, taken: dict[tuple[str, int, int, int, int], Disk]) -> None:
+    bus = disk.target.bus or ""
+    index = name_index(disk.target.dev or "")
+    if index is None:
+        raise refuse(domain, disk, "target/@dev", f"{disk.target.dev!r} has no letters that number the disk")
+    if bus == "ide":
+        place = (index // 4, index % 4 // 2, index % 2)
+    elif bus == "sata":
+        place = (index // 6, 0, index % 6)
+    elif bus == "fdc":
+        place = (index // 2, 0, index % 2)
+    else:
+        _derive_scsi(domain, disk, index, taken)
+        return
+    disk.address = DriveAddress(controller=place[0], bus=place[1], target=0, unit=place[2])
+    _claim(domain, disk, taken)
+
+
+def _derive_scsi(
+    domain: Domain, disk: Disk, index: int, taken: dict[tuple[str, int, int, int, int], Disk]
+) -> None:
+    """Find a place on wide SCSI: 15 units a controller, number 7 being the controller itself."""
+    hosted = {
+        ("scsi", h.address.controller or 0, h.address.bus or 0, h.address.target or 0, h.address.unit or 0)
+        for h in domain.devices.hostdevs
+        if h.type == "scsi" and isinstance(h.address, DriveAddress)
+    }
+    for offset in range(64):
+        controller, unit = divmod(index + offset, 15)
+        disk.address = DriveAddress(
+            controller=controller, bus=0, target=0, unit=unit + 1 if unit >= 7 else unit
+        )
+        if _key(disk) not in hosted:
+            break
+    _claim(domain, disk, taken)

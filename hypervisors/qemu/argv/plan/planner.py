@@ -1,0 +1,47 @@
+"""Work out what a definition leaves open, so that it stays the same from one start to the next."""
+
+from __future__ import annotations
+
+from .....config.domain.domain import Domain
+from ..records import Emulator
+from .aliases import assign_aliases
+from .controllers import add_default_controllers, add_needed_controllers, fill_models, number_controllers
+from .defaults import fill_defaults
+from .drives import place_disks
+from .machine import resolve_machine
+from .modules import place_modules
+from .pci import PciPlanner
+from .ports import SerialPlanner, number_ports, pair_console
+from .usb import UsbPlanner
+
+
+def plan_devices(domain: Domain, capabilities: Emulator, *, live: bool = False) -> Domain:
+    """Return a copy of a definition with all filled in that libvirt works out by itself.
+
+    Pure: the same definition and emulator give the same result, and a result plans to itself.
+
+    Args:
+        domain: what the user wrote.
+        capabilities: the probed emulator.
+        live: name the devices too (aliases are those of a running guest).
+
+    Raises:
+        ConfigUnsupported: something in it cannot be had; `path` names it.
+    """
+    planned = domain.copy()
+    resolve_machine(planned, capabilities)
+    pair_console(planned)
+    number_controllers(planned)
+    fill_defaults(planned, capabilities)
+    add_default_controllers(planned, capabilities)
+    place_disks(planned)
+    number_ports(planned)
+    add_needed_controllers(planned)
+    fill_models(planned, capabilities)
+    SerialPlanner(planned).plan()
+    PciPlanner(planned, capabilities).plan()
+    UsbPlanner(planned).plan()
+    place_modules(planned)
+    if live:
+        assign_aliases(planned)
+    return planned

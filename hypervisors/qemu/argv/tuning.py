@@ -1,0 +1,64 @@
+"""What is set through the monitor before the guest runs: limits of disks, trays, processors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ....config.domain.disk import Disk, IoTune
+
+if TYPE_CHECKING:
+    from .context import Build
+
+RATES = (
+    ("total_bytes_sec", "bps"), ("read_bytes_sec", "bps_rd"), ("write_bytes_sec", "bps_wr"),
+    ("total_iops_sec", "iops"), ("read_iops_sec", "iops_rd"), ("write_iops_sec", "iops_wr"),
+)  # fmt: skip
+"""Limits and their names in block_set_io_throttle."""
+
+
+def add_tuning(build: Build) -> None:
+    """Remember the monitor commands that the definition asks for."""
+    for disk in build.domain.devices.disks:
+        if disk.iotune is not None:
+            _limit(build, disk, disk.iotune)
+        if disk.target.tray == "open" and disk.device in ("cdrom", "floppy"):
+            build.before_cont("blockdev-open-tray", id=build.alias(disk), force=True)
+    _plug_processors(build)
+
+
+def _limit(build: Build, disk: Disk, tune: IoTune) -> None:
+    values: dict[str, Any] = {"id": build.alias(disk)}
+    for name, option in RATES:
+        values[option] = getattr(tune, name) or 0
+        peak, length = getattr(tune, f"{name}_max"), getattr(tune, f"{name}_max_length")
+        if peak:
+            values[f"{option}_max"] = peak
+        if length:
+            if not peak:
+                raise build.refuse(tune, f"{name}_max_length", "a length needs a peak")
+            values[f"{option}_max_length"] = length
+    for group in ("bytes", "iops"):
+        if getattr(tune, f"total_{group}_sec") and (
+            getattr(tune, f"read_{group}_sec") or getattr(tune, f"write_{group}_sec")
+        ):
+            raise build.refuse(tune, f"total_{group}_sec", "either the total is limited, or reading and writing")
+    if tune.size_iops_sec:
+        values["iops_size"] = tune.size_iops_sec
+    if tune.group_name:
+        values["group"] = tune.group_name
+    if len(values) > 1:
+        build.before_cont("block_set_io_throttle", **values)
+
+
+def _plug_processors(build: Build) -> None:
+    """Plug in processors that are there but can be unplugged; the monitor says what each needs.
+
+    The arguments of device_add come from query-hotpluggable-cpus, so the command names the processor
+    by its number alone and the driver fills in the rest.
+    """
+    states = build.domain.vcpus
+    if states is None:
+        return
+    wanted = [item for item in states.vcpus if item.enabled and item.hotpluggable]
+    for item in sorted(wanted, key=lambda item: (item.order or 0, item.id or 0)):
+        build.before_cont("x-plug-vcpu", vcpu=item.id)
