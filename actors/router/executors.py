@@ -145,10 +145,10 @@ class Executors:
             self.low_tokens.put(_HELP)
 
     def submit_low(self, call: PendingCall) -> None:
-        """Queue a LOW call; one more executor when all are busy and more are allowed."""
+        """Queue a LOW call; one more executor when more waits than there are and more are allowed."""
         self.low.put(call)
         self.low_tokens.put(_WORK)
-        if self.busy >= len(self._ordinary) < self.max_workers:
+        if self.low.depth > len(self._ordinary) < self.max_workers:
             with self._lock:
                 if len(self._ordinary) < self.max_workers and not self._stopping:
                     self._add(reserved=False)
