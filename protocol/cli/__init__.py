@@ -1,0 +1,1 @@
+"""The command line `mechane`: `main.main` runs it."""

@@ -1,0 +1,63 @@
+"""Which module holds which verb, so that only one is loaded for a command.
+
+A test compares this table with the modules.
+"""
+
+from __future__ import annotations
+
+MODULES: dict[str, tuple[str, ...]] = {
+    "listing": ("list", "domid", "domuuid", "domname", "domstate", "dominfo", "domcontrol"),
+    "lifecycle": (
+        "start", "create", "destroy", "shutdown", "reboot", "reset", "suspend", "resume", "wait",
+    ),
+    "definition": ("define", "undefine", "dumpxml", "edit", "autostart", "domrename", "desc", "metadata"),
+    "observe": ("domstats", "domjobinfo", "domjobabort", "qemu-monitor-command"),
+    "events": ("events", "event"),
+    "console": ("console",),
+    "top": ("top",),
+    "host": (
+        "nodeinfo", "capabilities", "domcapabilities", "hostname", "uri", "version", "connections", "ping",
+    ),
+    "admin": (
+        "client-list", "client-info", "client-disconnect", "workers", "workers-set", "limits", "log-level",
+        "health", "reattach",
+    ),
+    "api": ("api", "call"),
+    "completion": ("completion", "__complete"),
+}  # fmt: skip
+
+ALIASES: dict[str, str] = {
+    "ls": "list",
+    "lookup": "dominfo",
+    "info": "dominfo",
+    "state": "domstate",
+    "stats": "domstats",
+    "xml": "dumpxml",
+    "rename": "domrename",
+    "abort-job": "domjobabort",
+    "job": "domjobinfo",
+    "monitor": "qemu-monitor-command",
+    "node": "nodeinfo",
+    "clients": "client-list",
+    "srv-clients-list": "client-list",
+    "srv-threadpool-info": "workers",
+    "srv-threadpool-set": "workers-set",
+    "server-threadpool-info": "workers",
+    "server-threadpool-set": "workers-set",
+    "srv-clients-info": "limits",
+    "log": "log-level",
+}
+
+
+def module_of(name: str) -> tuple[str, str] | None:
+    """Return the module and the proper name of a verb or alias; None when there is none."""
+    proper = ALIASES.get(name, name)
+    for module, verbs in MODULES.items():
+        if proper in verbs:
+            return module, proper
+    return None
+
+
+def all_names() -> list[str]:
+    """Return the names of all verbs, without aliases and hidden ones."""
+    return sorted(name for verbs in MODULES.values() for name in verbs if not name.startswith("_"))
