@@ -38,7 +38,7 @@ from .watchdog import add_watchdogs
 MONITOR = "charmonitor"
 
 
-def build(domain: Domain, *, capabilities: Emulator, resources: Resources) -> CommandLine:
+def build(domain: Domain, capabilities: Emulator, resources: Resources) -> CommandLine:
     """Return the command line of a guest, without the emulator's own path.
 
     Pure: reads nothing but its arguments, so any thread or a worker process may run it. The guest is
