@@ -89,6 +89,10 @@ class Rpc:
             raise RpcError(error)
         return result
 
+    def answered(self) -> set[int]:
+        """Return the numbers of calls whose answers came and were not fetched."""
+        return set(self._answers)
+
     def first_of(self, numbers: set[int]) -> int:
         """Wait until one of several calls has its answer and return its number."""
         deadline = time.monotonic() + self.timeout_s
