@@ -127,7 +127,7 @@ class Link:
             try:
                 frame = self._packer.pack([0, msgid, method, [params]])
             except (TypeError, ValueError, OverflowError) as error:
-                raise _unpackable(method, error) from error
+                raise unpackable(method, error) from error
             pending[msgid] = waiter
             try:
                 self._write(frame)
@@ -154,7 +154,7 @@ class Link:
                 try:
                     frames.append(packer.pack([0, msgid, method, [params]]))
                 except (TypeError, ValueError, OverflowError) as error:
-                    raise _unpackable(method, error) from error
+                    raise unpackable(method, error) from error
                 msgids.append(msgid)
             if self.broken is not None:
                 raise LinkLostError(self.broken, sent=False)
@@ -359,7 +359,8 @@ def _timeval(seconds: float) -> bytes:
     return struct.pack("@ll", whole, int((seconds - whole) * 1e6))
 
 
-def _unpackable(method: str, error: Exception) -> InvalidArgument:
+def unpackable(method: str, error: Exception) -> InvalidArgument:
+    """Return the error for arguments that MessagePack cannot carry."""
     return InvalidArgument(
         f"an argument of {method} cannot be sent: {error}",
         remedy="use text, bytes, numbers, booleans, None, lists and maps of them",

@@ -6,9 +6,6 @@ One client may be shared by any number of threads; each waits only for its own a
 
 from __future__ import annotations
 
-import os
-import socket as sockets
-import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,11 +13,12 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ...config.errors import ConnectionLost, DeadlineExceeded, MechaneError, OutcomeUnknown, from_wire
+from ...config.errors import ConnectionLost, MechaneError, from_wire
 from .address import default_socket, open_unix
 from .deadlines import Deadlines, may_resend
 from .link import Link, LinkLostError
 from .methods_sync import ConnectionCalls, DomainCalls, EventsCalls, NodeCalls, SessionCalls
+from .outcomes import gone, late, program_name, result_of
 from .waiters import BatchWaiter, OpeningWaiter, Reply, Sink, Waiter
 
 if TYPE_CHECKING:
@@ -138,8 +136,8 @@ class Client:
         except LinkLostError as lost:
             waiter, answered = self._again(method, given, deadline, link, lost)
         if not answered:
-            raise _late(method, timeout_s)
-        return _result(waiter.reply)
+            raise late(method, timeout_s)
+        return result_of(waiter.reply)
 
     def pipeline(
         self, calls: Iterable[Call], *, deadline_s: float | None = None, raise_errors: bool = True
@@ -207,8 +205,8 @@ class Client:
             waiter = self._hello
         assert waiter is not None
         if not link.wait(waiter, monotonic() + self._timeout_s):
-            raise _late("session.hello", self._timeout_s)
-        told: Hello = _result(waiter.reply)
+            raise late("session.hello", self._timeout_s)
+        told: Hello = result_of(waiter.reply)
         return told
 
     def close(self) -> None:
@@ -248,11 +246,11 @@ class Client:
                 answered = link.request(method, given, deadline, waiter)
             except LinkLostError as lost:
                 if lost.sent or attempt == 2:
-                    raise self._gone(method, link, lost) from lost
+                    raise gone(method, lost, link.last_error) from lost
                 continue
             if not answered:
-                raise _late(method, timeout_s)
-            return _result(waiter.reply), sink, link
+                raise late(method, timeout_s)
+            return result_of(waiter.reply), sink, link
         raise AssertionError("the second attempt returns or raises")
 
     def _connected(self, deadline: float) -> Link:
@@ -288,29 +286,13 @@ class Client:
     ) -> tuple[Waiter, bool]:
         """Send a call once more on a new connection, if that is safe."""
         if self._closed or (lost.sent and not may_resend(method)):
-            raise self._gone(method, link, lost) from lost
+            raise gone(method, lost, link.last_error) from lost
         fresh = self._connected(deadline)
         waiter = Waiter()
         try:
             return waiter, fresh.request(method, params, deadline, waiter)
         except LinkLostError as again:
-            raise self._gone(method, fresh, again) from again
-
-    def _gone(self, method: str, link: Link, lost: LinkLostError) -> MechaneError:
-        """Return the error of a call whose connection broke."""
-        why = f"{lost.cause}; it said: {link.last_error}" if link.last_error else lost.cause
-        if lost.sent and not may_resend(method):
-            return OutcomeUnknown(
-                f"the connection to the node broke after {method} was sent ({why})",
-                remedy="look at the object before you try again",
-                method=method,
-            )
-        return ConnectionLost(
-            f"the connection to the node broke ({why})",
-            remedy="see whether the node runs, and call again",
-            method=method,
-            sent=lost.sent,
-        )
+            raise gone(method, again, fresh.last_error) from again
 
     # Pipelines
 
@@ -328,7 +310,7 @@ class Client:
         except LinkLostError as lost:
             waiter.deliver([])
             if lost.sent and not all(may_resend(method) for method, _ in calls):
-                raise self._gone(calls[0][0], link, lost) from lost
+                raise gone(calls[0][0], lost, link.last_error) from lost
             msgids = []
         return waiter, msgids, calls, link, deadline
 
@@ -352,7 +334,7 @@ class Client:
             if reply is not None:
                 results.append(reply[3] if reply[2] is None else from_wire(reply[2]))
             elif not in_time:
-                results.append(_late(method, self._deadlines.of(method, params.get("deadline_s"))))
+                results.append(late(method, self._deadlines.of(method, params.get("deadline_s"))))
             else:
                 results.append(self._resent(method, params, link, sent=bool(msgids)))
         return results
@@ -360,7 +342,7 @@ class Client:
     def _resent(self, method: str, params: Mapping[str, Any], link: Link, *, sent: bool) -> Any:
         """Return the result of a batch's call whose connection broke: sent again, or the error."""
         if sent and not may_resend(method):
-            return self._gone(method, link, LinkLostError(link.broken or "", sent=True))
+            return gone(method, LinkLostError(link.broken or "", sent=True), link.last_error)
         try:
             return self.call(method, params)
         except MechaneError as error:
@@ -407,25 +389,3 @@ def connect(
     client = Client(socket, read_only=read_only, tls=tls, timeout_s=timeout_s, name=name)
     client._connected(monotonic() + timeout_s)
     return client
-
-
-def program_name() -> str:
-    """Return this program's name and pid, for the node's list of clients."""
-    return f"{Path(sys.argv[0] if sys.argv else '').name or 'python'} {os.getpid()}@{sockets.gethostname()}"
-
-
-def _result(reply: Reply | None) -> Any:
-    """Return the result in a response frame, or raise the error in it."""
-    if not reply:
-        raise ConnectionLost("the connection to the node broke", remedy="call again")
-    if reply[2] is not None:
-        raise from_wire(reply[2])
-    return reply[3]
-
-
-def _late(method: str, timeout_s: float) -> DeadlineExceeded:
-    return DeadlineExceeded(
-        f"no answer to {method} within {timeout_s:g} s",
-        remedy="look whether the node is busy (mechane health), or give a longer deadline_s",
-        method=method,
-    )

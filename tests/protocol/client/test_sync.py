@@ -25,14 +25,6 @@ from mechane.tests.support.wait import wait_until
 
 
 @pytest.fixture
-def peer(short_tmp: Path) -> Iterator[Peer]:
-    peer = Peer(short_tmp / "s")
-    peer.add("web")
-    yield peer
-    peer.stop()
-
-
-@pytest.fixture
 def client(peer: Peer) -> Iterator[Client]:
     with connect(peer.path) as client:
         yield client
