@@ -47,9 +47,7 @@ class Fleet:
         """Make monitors stop answering."""
         command = json.dumps({"execute": "test-hang", "arguments": {"verb": "*"}})
         chosen = list(numbers)
-        every(
-            rpc, [("domain.monitor_command", {"domain": self.uuids[n], "command": command}) for n in chosen]
-        )
+        every(rpc, [("domain.monitor_command", {"domain": self.uuids[n], "command": command}) for n in chosen])
         self.hung.update(chosen)
 
     def release(self, rpc: Rpc, numbers: Iterable[int]) -> None:
@@ -65,9 +63,7 @@ class Fleet:
 class QemuFleet(Fleet):
     """Guests of qemu:///system that a signal stops; real ones, or stubs where `emulator` says so."""
 
-    def __init__(
-        self, node: NodeProcess, count: int, emulator: Path | None = None, memory_mib: int = 32
-    ) -> None:
+    def __init__(self, node: NodeProcess, count: int, emulator: Path | None = None, memory_mib: int = 32) -> None:
         super().__init__(node, count)
         self.emulator = emulator
         self.memory_mib = memory_mib
