@@ -25,6 +25,8 @@ def complete(domain: Domain, *, random: RandomBytes = os.urandom) -> Domain:
         domain.uuid = filling.uuid()
     if domain.genid is not None and not domain.genid.value:
         domain.genid.value = filling.uuid()
+    if domain.bootloader is not None and not domain.os.type.given("name"):
+        domain.os.type.name = "xen"
     _fill_amounts(domain)
     _fill_boot(domain)
     domain.clock.offset = domain.clock.offset or "utc"

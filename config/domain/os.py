@@ -106,7 +106,7 @@ class Os(Element):
     """What boots."""
 
     firmware: str | None = attr("firmware", words("bios", "efi"))
-    type: OsType = child("type", OsType, required=True)
+    type: OsType = child("type", OsType)
     firmware_selection: Firmware | None = optional("firmware", Firmware)
     init: str | None = text("init")
     initargs: list[str] = texts("initarg")

@@ -20,6 +20,7 @@ from .completion import parts
 from .controller import Controller
 from .device import USER_ALIAS
 from .domain import Domain
+from .os import TYPES as OS_TYPES
 
 NAME_BYTES = 255  # the longest file name of Linux (NAME_MAX, linux/limits.h)
 MAX_VCPUS = 4096  # above what any machine of QEMU 7.2 takes
@@ -66,6 +67,8 @@ def _problems(domain: Domain) -> Found:
 def _check_identity(domain: Domain) -> Found:
     if why := check_name(domain.name):
         yield domain, Problem("name", domain.name, why)
+    if not domain.bootloader and not domain.os.type.given("name"):
+        yield domain.os.type, Problem("", None, "the type of the guest is missing", OS_TYPES)
     if domain.title and "\n" in domain.title:
         yield domain, Problem("title", domain.title, "a title must be one line")
 
