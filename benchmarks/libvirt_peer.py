@@ -46,6 +46,7 @@ class LibvirtPeer:
         self._sandbox = Sandbox(folder)
         self._libvirtd: subprocess.Popen[bytes] | None = None
         # -E: the environment of our own interpreter is not Debian's.
+        self.began = 0.0
         self._measuring = SideProcess([SYSTEM_PYTHON, "-E", str(SIDE), self.uri])
 
     def __enter__(self) -> "LibvirtPeer":
@@ -66,10 +67,10 @@ class LibvirtPeer:
     def start_daemon(self) -> float:
         """Start libvirtd; return the seconds until it has answered a first call."""
         self.measure("ready")
-        begin = time.monotonic()
+        self.began = time.monotonic()
         self._libvirtd = self._sandbox.spawn(["libvirtd"], self.folder / "libvirtd.out")
         answered = self.measure("answers", timeout_s=START_TIMEOUT_S, attempts_s=START_TIMEOUT_S)
-        return float(answered["at"]) - begin
+        return float(answered["at"]) - self.began
 
     def daemon_pid(self) -> int:
         """Give libvirtd's process number as seen from outside."""

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import libvirt
@@ -90,7 +91,7 @@ class Measures:
 
     def define(self, documents: list[str]) -> dict[str, Any]:
         """Define domains from XML."""
-        seconds = [timed(lambda xml=xml: self.connection.defineXML(xml)) for xml in documents]
+        seconds = [timed(partial(self.connection.defineXML, xml)) for xml in documents]
         return {**summary(seconds), "total_s": sum(seconds)}
 
     def undefine(self, names: list[str]) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """What the scenario needs of each side: a daemon to start, end and look into, and a measuring process."""
 
+import contextlib
+import os
 import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from mechane.benchmarks.side import MEASURE_TIMEOUT_S
 from mechane.tests.support.procs import argv_of
-
-SHORT_GRACE = 0.0
 
 
 class Peer(Protocol):
@@ -16,6 +17,10 @@ class Peer(Protocol):
     @property
     def side(self) -> str:
         """Its name in the table."""
+
+    @property
+    def began(self) -> float:
+        """When the daemon was last started: monotonic time."""
 
     def start_daemon(self) -> float:
         """Start the daemon; return the seconds until it has answered a first call."""
@@ -30,18 +35,33 @@ class Peer(Protocol):
         """Run one measure in the measuring process."""
 
 
-def guest_pid(name: str) -> int:
-    """Find the emulator of a guest by `-name guest=NAME,…`, as both sides write it.
-
-    Raises: LookupError when there is none.
-    """
+def guest_pids() -> dict[str, int]:
+    """Find the emulators that run, by `-name guest=NAME,…`, as both sides write it."""
+    found: dict[str, int] = {}
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        argv = argv_of(int(entry.name))
-        if "-name" in argv and argv[argv.index("-name") + 1].split(",")[0] in (f"guest={name}", name):
-            return int(entry.name)
-    raise LookupError(f"no emulator runs {name}")
+        argv = argv_of(int(entry.name)) if entry.name.isdigit() else []
+        if "-name" in argv[:-1]:
+            name = argv[argv.index("-name") + 1].split(",")[0].removeprefix("guest=")
+            found[name] = int(entry.name)
+    return found
+
+
+@contextlib.contextmanager
+def stopped(names: Sequence[str]) -> Iterator[None]:
+    """Hold the emulators of some guests by SIGSTOP, so that their monitors hang, and let them go at the end.
+
+    Raises: KeyError when one does not run.
+    """
+    running = guest_pids()
+    pids = [running[name] for name in names]
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):  # destroyed meanwhile
+                os.kill(pid, signal.SIGCONT)
 
 
 def memory_kib(pid: int) -> int:

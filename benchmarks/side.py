@@ -34,7 +34,7 @@ class SideProcess:
         line = read_line(process, timeout_s)
         if not line:
             self.end()
-            raise RuntimeError(f"{measure}: no answer in {timeout_s} s; {self._last_words()}")
+            raise RuntimeError(f"{measure}: no answer within {timeout_s} s, or an end; {self._last_words()}")
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
             raise RuntimeError(f"{measure}: {reply['error']}")
