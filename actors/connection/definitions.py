@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
-from ...config.errors import DomainExists, NoDomain, OperationFailed, PermissionDenied
+from ...config.errors import DomainExists, MechaneError, NoDomain, OperationFailed, PermissionDenied
 from ...hypervisors.contract import Target
 from ..cells.directory import Entry
 from ..domain.orders import Order
@@ -72,6 +72,14 @@ class Definitions:
                 f"the XML of {summary['name']} passes options straight to the emulator",
                 remedy="remove them, or ask for the grant domain:passthrough", permission="domain:passthrough",
             )  # fmt: skip
+
+    async def begin_anew(self, order: Order) -> None:
+        """Hand over a definition that waited in the mailbox of a domain that was removed."""
+        assert order.call is not None
+        try:
+            await self._hand_over(order, order.args["summary"])
+        except MechaneError as error:
+            order.call.fail(error)
 
     async def _hand_over(self, order: Order, summary: dict[str, Any]) -> None:
         """Find or make the entry and offer the order; try again while an old one is being removed."""

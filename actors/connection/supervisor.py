@@ -57,10 +57,12 @@ class Sink:
     def put(self, fact: Fact) -> None:
         """Digest a fact in the cell, and tell the actor of an exit. Any thread."""
         entry = self._entry
-        after = entry.cell.put(fact)
-        if isinstance(fact, Exited) and fact.incarnation == after.incarnation:
-            if not after.persistent:
-                entry.visible = False
+        now = entry.cell.snapshot
+        exited = isinstance(fact, Exited) and fact.incarnation == now.incarnation
+        if exited and not now.persistent:
+            entry.visible = False  # before anybody hears of the exit
+        entry.cell.put(fact)
+        if exited:
             entry.mailbox.post(Guestless(incarnation=fact.incarnation))
 
 
@@ -222,15 +224,19 @@ class Supervisor(LoopActor, Definitions):
         """Take a domain out: its waiting calls answer no_domain, its actor ends. Loop's thread."""
         entry.visible = False
         name = entry.cell.snapshot.name
-        for item in entry.mailbox.close():
+        waiting = entry.mailbox.close()
+        self.services.directory.remove(entry)
+        entry.cell.bury()
+        for item in waiting:
+            if isinstance(item, Order) and item.verb in ("define", "create"):
+                self.home.spawn(self.begin_anew(item), "define")  # it is for the next domain of that name
+                continue
             error = NoDomain(f"domain {name} was removed", remedy="`mechane list --all` shows what there is")
             call = item if isinstance(item, PendingCall) else item.call
             if call is not None:
                 call.fail(error)
             if isinstance(item, Order) and item.done is not None:
                 item.done(error)
-        self.services.directory.remove(entry)
-        entry.cell.bury()
         if entry.actor is not None:
             entry.actor._end()
             entry.actor = None

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from ...config.errors import Cancelled, DeadlineExceeded, MechaneError
+from ...config.errors import Cancelled, DeadlineExceeded, MechaneError, OperationInvalid
 from ..cells.directory import Entry
 from ..router.pending import PendingCall
 from ..router.router import cancelled, incident, too_late
@@ -48,20 +48,22 @@ class DomainActor(LoopActor):
         if call is not None and not self._may_begin(call):
             return
         self._hold(verb, call)
+        bug: Exception | None = None
+        outcome: Any
         try:
             rule = legality.check(verb, self.cell.snapshot)
             self._rule = rule
             self.supervisor.need(rule.capability, verb)
-            result = await self._run_verb(verb, args, call)
+            outcome = await self._run_verb(verb, args, call)
         except MechaneError as error:
-            self._answer(item, error)
+            outcome = error
         except Exception as error:  # noqa: BLE001 - the actor's edge: answer this call, then crash
-            self._answer(item, incident(verb, error))
-            raise
-        else:
-            self._answer(item, result)
+            bug, outcome = error, incident(verb, error)
         finally:
             self._release(call)
+        self._answer(item, outcome)
+        if bug is not None:
+            raise bug
 
     async def _run_verb(self, verb: str, args: dict[str, Any], call: PendingCall | None) -> Any:
         """Run the verb as a task of its own, so that an interruption ends it and not the actor."""
@@ -69,9 +71,15 @@ class DomainActor(LoopActor):
         try:
             return await task
         except asyncio.CancelledError:
-            if task.cancelled():
-                raise Cancelled(f"{verb} of domain {self.cell.snapshot.name} was interrupted") from None
-            raise
+            if not task.cancelled():
+                raise
+            name = self.cell.snapshot.name
+            if self.cell.snapshot.active:
+                raise Cancelled(f"{verb} of domain {name} was interrupted") from None
+            raise OperationInvalid(
+                f"domain {name} stopped while {verb} was under way", remedy="start it first",
+                state=self.cell.snapshot.state.value,
+            ) from None  # fmt: skip
         finally:
             self._verb_task = None
 
@@ -159,15 +167,20 @@ class DomainActor(LoopActor):
     def on_control(self, message: Any) -> None:
         """Handle exits, interruptions and destroys without a kill handle, at once."""
         if isinstance(message, Guestless):
+            self._end_verb()
             self.mailbox.urge(Order(verb="clean", args={"incarnation": message.incarnation}))
         elif isinstance(message, Interrupt):
             self._interrupt(message.call, message.error)
         elif isinstance(message, DestroyByDriver):
-            if self._verb_task is not None and self._rule and self._rule.interruption is Interruption.CANCEL:
-                self._verb_task.cancel()
+            self._end_verb()
             self.home.spawn(self.supervisor.destroy_by_driver(self.entry, message), "destroy")
         else:
             super().on_control(message)
+
+    def _end_verb(self) -> None:
+        """End a verb that waits for a guest which is gone, or about to be."""
+        if self._verb_task is not None and self._rule and self._rule.interruption is Interruption.CANCEL:
+            self._verb_task.cancel()
 
     def on_waiting(self) -> None:
         """Give each waiting call a timer for its own deadline."""
