@@ -108,7 +108,7 @@ def many_clients(path: Path, seconds: float) -> int:
     ]
     for client in clients:
         client.start()
-    total = sum(results.get(timeout=60) for _ in clients)
+    total: int = sum(results.get(timeout=60) for _ in clients)
     for client in clients:
         client.join(10)
     return total

@@ -5,6 +5,7 @@ import os
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,9 +125,8 @@ class Rig:
     def __init__(self, folder: Path, limits: Limits, clock: Clock | None) -> None:
         self.handler = Recorder()
         self.folder = folder
-        clocks = {"clock": clock} if clock else {}
         policy = Policy(administrators=(os.getuid(),))
-        self.gateway = Gateway(limits, self.handler, policy=policy, catalogue=CATALOGUE, **clocks)
+        self.gateway = Gateway(limits, self.handler, policy=policy, catalogue=CATALOGUE, clock=clock or time.monotonic)
         self.gateway.listen_unix(folder / "rw")
         self.gateway.listen_unix(folder / "ro", mode=0o666, read_only=True)
         self.gateway.start()

@@ -3,7 +3,6 @@
 import os
 import resource
 import socket
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,7 +16,8 @@ KIB = 1024
 def fill(rig: Rig, client: Raw, calls: int) -> None:
     """Let a client ask without reading the answers of 100 KiB each."""
     rig.handler.answer_bytes = 100 * KIB
-    client.sock.sendall(b"".join(b"\x94\x00" + pack(number) + pack("session.ping") + b"\x90" for number in range(calls)))
+    tail = pack("session.ping") + b"\x90"
+    client.sock.sendall(b"".join(b"\x94\x00" + pack(number) + tail for number in range(calls)))
 
 
 def test_a_client_that_does_not_read_is_not_read_either() -> None:
@@ -78,7 +78,7 @@ def test_frames_of_many_threads_never_mix() -> None:
         threads = [Thread(target=sender, args=(number,)) for number in range(4)]
         for thread in threads:
             thread.start()
-        last = {number: -1 for number in range(4)}
+        last = dict.fromkeys(range(4), -1)
         for _ in range(1200):
             message = client.receive()
             assert message is not None
