@@ -26,26 +26,16 @@ def insert_controller(domain: Domain, made: Controller) -> None:
     controllers.insert(place, made)
 
 
-def number_controllers(domain: Domain) -> None:
-    """Give an index to controllers without one, then sort each type by index."""
+def sort_controllers(domain: Domain) -> None:
+    """Sort the controllers of each type by index, each type keeping its places."""
     controllers = domain.devices.controllers
-    for item in controllers:
-        if item.index is None:
-            taken = {other.index for other in controllers if other.type == item.type}
-            item.index = next(number for number in range(len(controllers) + 1) if number not in taken)
-    firsts: list[str] = []
-    for item in controllers:
-        if item.type not in firsts:
-            firsts.append(item.type)
-    if any((a.index or 0) > (b.index or 0) for a in controllers for b in controllers[controllers.index(a) + 1:]
-           if a.type == b.type):
-        ordered = list(controllers)
-        for kind in firsts:
-            places = [place for place, item in enumerate(ordered) if item.type == kind]
-            items = sorted((ordered[place] for place in places), key=lambda item: item.index or 0)
-            for place, item in zip(places, items, strict=True):
-                ordered[place] = item
-        controllers[:] = ordered
+    places: dict[str, list[int]] = {}
+    for place, item in enumerate(controllers):
+        places.setdefault(item.type, []).append(place)
+    for own in places.values():
+        items = sorted((controllers[place] for place in own), key=lambda item: item.index or 0)
+        for place, item in zip(own, items, strict=True):
+            controllers[place] = item
 
 
 def has_controller(domain: Domain, kind: str, index: int) -> bool:

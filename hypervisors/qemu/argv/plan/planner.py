@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from .....config.domain.completion import complete
 from .....config.domain.domain import Domain
+from .....config.domain.filling import seeded
 from ..records import Emulator
 from .aliases import assign_aliases
-from .controllers import add_default_controllers, add_needed_controllers, fill_models, number_controllers
+from .controllers import add_default_controllers, add_needed_controllers, fill_models, sort_controllers
 from .defaults import fill_defaults
 from .drives import place_disks
 from .machine import resolve_machine
 from .modules import place_modules
 from .pci import PciPlanner
-from .ports import SerialPlanner, number_ports, pair_console
+from .ports import SerialPlanner, choose_ports
 from .usb import UsbPlanner
 
 
@@ -28,14 +30,13 @@ def plan_devices(domain: Domain, capabilities: Emulator, *, live: bool = False) 
     Raises:
         ConfigUnsupported: something in it cannot be had; `path` names it.
     """
-    planned = domain.copy()
+    planned = complete(domain, random=seeded(f"{domain.uuid}{domain.name}".encode()))
     resolve_machine(planned, capabilities)
-    pair_console(planned)
-    number_controllers(planned)
+    sort_controllers(planned)
     fill_defaults(planned, capabilities)
     add_default_controllers(planned, capabilities)
     place_disks(planned)
-    number_ports(planned)
+    choose_ports(planned)
     add_needed_controllers(planned)
     fill_models(planned, capabilities)
     SerialPlanner(planned).plan()

@@ -1,9 +1,8 @@
-"""Ports of serial devices: numbers of serial and parallel ports, ports of virtio-serial, slots of readers."""
+"""Which device a serial port is, ports of virtio-serial controllers, slots of smart card readers."""
 
 from __future__ import annotations
 
 from .....config.domain.address import CcidAddress, VirtioSerialAddress
-from .....config.domain.chardev import Chardev, Console, Serial
 from .....config.domain.controller import Controller
 from .....config.domain.domain import Domain
 from .....config.xml.binding import Element
@@ -11,59 +10,19 @@ from ..refusal import refuse
 from .controllers import PORTS_PER_SERIAL_CONTROLLER, has_controller, insert_controller
 
 
-def pair_console(domain: Domain) -> None:
-    """Make the first console and the first serial port one device, as libvirt has it for x86.
-
-    A console without a target type is a serial port; the first serial port is a console too.
-    """
-    devices = domain.devices
-    for console in devices.consoles:
-        if console.target.type is None:
-            console.target.type = "serial"
-    first = next(iter(devices.consoles), None)
-    if first is not None and first.target.type == "serial":
-        if devices.serials:
-            _copy_source(devices.serials[0], first)
-        else:
-            serial = Serial(type=first.type or "pty")
-            _copy_source(first, serial)
-            serial.target.port = first.target.port or 0
-            devices.serials.append(serial)
-    elif first is None and devices.serials and devices.serials[0].target.type in (None, "isa-serial"):
-        console = Console(type=devices.serials[0].type)
-        console.target.type = "serial"
-        _copy_source(devices.serials[0], console)
-        devices.consoles.append(console)
-
-
-def _copy_source(source: Chardev, target: Chardev) -> None:
-    target.type = source.type
-    if source.given("sources"):
-        target.sources = [item.copy() for item in source.sources]
-    if source.given("protocol") and source.protocol is not None:
-        target.protocol = source.protocol.copy()
-    if source.given("log") and source.log is not None:
-        target.log = source.log.copy()
-
-
-def number_ports(domain: Domain) -> None:
-    """Give a number to each serial port, parallel port, console and channel that needs one."""
-    devices = domain.devices
-    for serial in devices.serials:
+def choose_ports(domain: Domain) -> None:
+    """Say which device each serial port is, and give each smart card a slot of a reader."""
+    for serial in domain.devices.serials:
         if serial.target.type is None:
             model = serial.target.model.name if serial.target.model is not None else None
             serial.target.type = "isa-debug" if model == "isa-debugcon" else model or "isa-serial"
-    for group in (devices.serials, devices.parallels, devices.consoles):
-        targets = [item.target for item in group]  # type: ignore[attr-defined]  # all three have a target
-        taken = {target.port for target in targets}
-        for target in targets:
-            if target.port is None:
-                target.port = next(number for number in range(len(targets) + 1) if number not in taken)
-                taken.add(target.port)
-    number_readers(domain)
+    for console in domain.devices.consoles:
+        if console.target.type is None:
+            console.target.type = "serial"
+    _number_readers(domain)
 
 
-def number_readers(domain: Domain) -> None:
+def _number_readers(domain: Domain) -> None:
     """Give each smart card a slot of a reader."""
     cards = domain.devices.smartcards
     taken = {c.address.slot for c in cards if isinstance(c.address, CcidAddress)}
