@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ..xml.binding import Element
 from ..xml.children import optional
-from ..xml.convert import ON_OFF, UINT, UINT32, YES_NO, based, matching, words
+from ..xml.convert import ON_OFF, UINT, UINT32, UUID, YES_NO, based, matching, words
 from ..xml.fields import attr
+from ..xml.node import XmlNode
 from .words import HEX8, HEX16, HEX32
 
 
@@ -110,17 +111,28 @@ class HostPciAddress(Element, change="re-create"):
 
 
 class HostAddress(Element, change="re-create"):
-    """A device of the host, by whichever address its kind has."""
+    """A device of the host, by whichever address its kind has: SCSI, USB or mediated."""
 
     type: str | None = attr("type", words("pci", "usb"))
-    domain: int | None = attr("domain", HEX16)
-    bus: int | None = attr("bus", based(2, 2**32 - 1))
-    slot: int | None = attr("slot", based(2, 0x1F))
-    function: int | None = attr("function", based(1, 7))
-    multifunction: bool | None = attr("multifunction", ON_OFF)
+    bus: int | None = attr("bus", based(1, 2**32 - 1, prefix=""))
     device: int | None = attr("device", based(1, 2**32 - 1, prefix=""))
     port: str | None = attr("port", USB_PORT)
     target: int | None = attr("target", UINT32)
     unit: int | None = attr("unit", UINT)
-    uuid: str | None = attr("uuid")
+    uuid: str | None = attr("uuid", UUID)
     managed: bool | None = attr("managed", YES_NO)
+    domain: int | None = attr("domain", HEX16)
+    slot: int | None = attr("slot", based(2, 0x1F))
+    function: int | None = attr("function", based(1, 7))
+    multifunction: bool | None = attr("multifunction", ON_OFF)
+
+    @classmethod
+    def _read(cls, node: XmlNode) -> HostAddress:
+        """Take what has a slot for a PCI function: its bus is written in hexadecimal, others' in decimal."""
+        return super(HostAddress, HostPciFunction if "slot" in node.attrs else cls)._read(node)
+
+
+class HostPciFunction(HostAddress, change="re-create"):
+    """A PCI function of the host."""
+
+    bus: int | None = attr("bus", HEX8)

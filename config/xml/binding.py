@@ -68,8 +68,10 @@ class Element:
                 if isinstance(field, Child) and field.cls == "self":
                     field.cls = cls
                 own.append(field)
-        base = [field for field in cls.FIELDS if field.name not in cls.__dict__]
-        fields = [f for f in base if not f.last] + own + [f for f in base if f.last]
+        # a field declared anew stands where it stood
+        anew = {field.name: field for field in own}
+        base = [anew.pop(field.name, field) for field in cls.FIELDS]
+        fields = [f for f in base if not f.last] + list(anew.values()) + [f for f in base if f.last]
         fields.sort(key=lambda field: field.last)
         cls.FIELDS = tuple(fields)
         for field in own:

@@ -145,7 +145,13 @@ class Attribute(Field):
 
 
 class Body(Field):
-    """The text of the element itself."""
+    """The text of the element itself.  No text and empty text are the same there."""
+
+    def is_set(self, value: Any) -> bool:
+        return value is not None and value != ""
+
+    def same(self, mine: Any, other: Any) -> bool:
+        return super().same(None if mine == "" else mine, None if other == "" else other)
 
 
 class ChildField(Field):
