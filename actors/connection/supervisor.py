@@ -34,7 +34,7 @@ from ..router.router import incident, unsupported
 from ..runtime.loop_actor import LoopActor
 from ..runtime.loop_thread import LoopThread
 from ..runtime.mailbox import Mailbox
-from ..runtime.supervision import RestartWindow
+from ..runtime.supervision import RestartWindow, configured
 from ..services import Services
 from .consoles import Consoles
 from .definitions import Definitions
@@ -83,7 +83,8 @@ class Supervisor(LoopActor, Definitions):
         self.info = HypervisorInfo(version="")
         self.error: MechaneError | None = None
         self.consoles = Consoles(self)
-        self.window = RestartWindow("connection")
+        self._tree = configured(services.settings.supervision)
+        self.window = RestartWindow("connection", tree=self._tree)
         self._ids = itertools.count(1)
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
         self._opened = asyncio.Event()
@@ -213,7 +214,7 @@ class Supervisor(LoopActor, Definitions):
         """Restart a domain's actor and re-attach its guest, or quarantine the domain."""
         entry.actor = None
         if entry.window is None:
-            entry.window = RestartWindow("domain")
+            entry.window = RestartWindow("domain", tree=self._tree)
         snapshot = entry.cell.snapshot
         self.log.error("the actor of %s crashed: %s", snapshot.name, error)
         if not entry.window.crashed():

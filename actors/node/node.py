@@ -104,7 +104,7 @@ class Node:
         self.router = Router(
             self.catalogue, self.services.directory, self.view, self.executors, published=PUBLISHED,
             hand_of=Hands(self).of, deadline_of=lambda kind: self.services.limits.deadline_s(kind),
-            needs=self._needs, closed=self._client_closed,
+            needs=self._needs, closed=self._client_closed, slow_high_s=self.settings.watchdog.slow_high_s,
         )  # fmt: skip
         grants = [Grant.from_settings(entry) for entry in self.settings.grants]
         policy = Policy(grants, administrators=(0, os.geteuid()), admin_gid=_gid_of(self.settings.node.socket_group))

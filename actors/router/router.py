@@ -56,7 +56,7 @@ class Router:
         self, catalogue: Catalogue, directory: Directory, view: Any, executors: Executors, *,
         published: Mapping[str, Published], hand_of: Callable[[CallSpec], Hand],
         deadline_of: Callable[[str], float], needs: Callable[[CallSpec, Entry | None, dict[str, Any]], None],
-        closed: Callable[[Any], None],
+        closed: Callable[[Any], None], slow_high_s: float = guards.SLOW_HIGH_S,
     ) -> None:  # fmt: skip
         self._directory = directory
         self._view = view
@@ -64,7 +64,7 @@ class Router:
         self._deadline_of = deadline_of
         self._needs = needs
         self._closed = closed
-        self.slow = guards.SlowHighCount()
+        self.slow = guards.SlowHighCount(slow_high_s)
         self._routes: dict[str, Route] = {}
         for spec in catalogue:
             self._routes[spec.name] = Route(
@@ -95,7 +95,7 @@ class Router:
                     self._permit(session, route, args)
                 packed = published(self._view, session, args)
                 took = time.perf_counter() - began
-                if took > guards.SLOW_HIGH_S:
+                if took > self.slow.limit_s:
                     self.slow.note(method, took)
                 return response_frame(msgid, packed)
             self._queue(session, msgid, route, params)
@@ -191,7 +191,7 @@ class Router:
                 assert route.hand is not None
                 route.hand(call)
         took = time.perf_counter() - began
-        if took > guards.SLOW_HIGH_S:
+        if took > self.slow.limit_s:
             self.slow.note(call.spec.name, took)
 
     def cancel(self, session: Any, msgid: int) -> None:

@@ -57,9 +57,10 @@ def about_to_wait(what: str) -> None:
 class SlowHighCount:
     """Counts HIGH handlers that took too long; read by node.get_health."""
 
-    __slots__ = ("count", "last")
+    __slots__ = ("count", "last", "limit_s")
 
-    def __init__(self) -> None:
+    def __init__(self, limit_s: float = SLOW_HIGH_S) -> None:
+        self.limit_s = limit_s
         self.count = 0
         self.last = ""
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +42,23 @@ TREE: tuple[ChildSpec, ...] = (
 """The whole tree: node -> connections -> domains, and the node's own helpers."""
 
 
-def spec(kind: str) -> ChildSpec:
+def spec(kind: str, tree: tuple[ChildSpec, ...] = TREE) -> ChildSpec:
     """Return how children of a kind are supervised."""
-    return next(child for child in TREE if child.kind == kind)
+    return next(child for child in tree if child.kind == kind)
+
+
+def configured(supervision: Any) -> tuple[ChildSpec, ...]:
+    """Return the tree with the numbers of the settings ([supervision]) for connections and domains."""
+    numbers = {
+        "connection": (supervision.connection_crashes, supervision.connection_within_s),
+        "domain": (supervision.domain_crashes, supervision.domain_within_s),
+    }
+    return tuple(
+        replace(child, restarts=numbers[child.kind][0], within_s=numbers[child.kind][1])
+        if child.kind in numbers
+        else child
+        for child in TREE
+    )
 
 
 class RestartWindow:
@@ -51,8 +66,10 @@ class RestartWindow:
 
     __slots__ = ("_clock", "_crashes", "_spec")
 
-    def __init__(self, kind: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._spec = spec(kind)
+    def __init__(
+        self, kind: str, clock: Callable[[], float] = time.monotonic, tree: tuple[ChildSpec, ...] = TREE
+    ) -> None:
+        self._spec = spec(kind, tree)
         self._clock = clock
         self._crashes: deque[float] = deque()
 
