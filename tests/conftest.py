@@ -27,12 +27,14 @@ def short_tmp() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def guest_image() -> tuple[Path, Path]:
-    """Give kernel and initrd of the Linux guest, built once for each machine (needs Debian's archive)."""
-    from mechane.tests.guest.image import ensure_image
+def guest_image() -> Iterator[tuple[Path, Path]]:
+    """Give kernel and initrd of the Linux guest, readable for all; built once a machine from Debian's archive."""
+    from mechane.tests.guest.image import publish
 
-    image = ensure_image()
-    return image.kernel, image.initrd
+    with short_folder("mi") as folder:
+        folder.chmod(0o755)
+        image = publish(folder / "guest")
+        yield image.kernel, image.initrd
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

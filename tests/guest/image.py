@@ -84,6 +84,19 @@ def ensure_image() -> Image:
     return image
 
 
+def publish(folder: Path) -> Image:
+    """Copy the image to a folder where an unprivileged emulator may read it: a home is closed to others.
+
+    Raises: as `ensure_image`.
+    """
+    image = ensure_image()
+    folder.mkdir(mode=0o755, exist_ok=True)
+    copies = [Path(shutil.copy(path, folder)) for path in (image.kernel, image.initrd)]
+    for copy in copies:
+        copy.chmod(0o644)
+    return Image(kernel=copies[0], initrd=copies[1])
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock file for a block; the kernel frees it when its holder dies.
