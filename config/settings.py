@@ -68,7 +68,6 @@ class WorkerSettings:
         1024, "memory of the process that parses large documents; beyond it is ended and started anew",
         unit="MiB", low=128, high=65536,
     )  # fmt: skip
-    process_deadline_s: float = _key(10.0, "time for one piece of work of that process", unit="s", low=0.1, high=600)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +77,6 @@ class DeadlineSettings:
     query_s: float = _key(5.0, "a monitor command that asks", unit="s", low=0.1, high=3600)
     change_s: float = _key(30.0, "a monitor command that changes", unit="s", low=0.1, high=3600)
     start_s: float = _key(60.0, "from spawn to a monitor that answers", unit="s", low=1, high=3600)
-    shutdown_s: float = _key(
-        300.0, "how long a guest that was asked to shut down is watched for it", unit="s", low=1, high=86400
-    )
     probe_s: float = _key(30.0, "a probe of what an emulator can do", unit="s", low=1, high=3600)
     tool_s: float = _key(60.0, "a helper program such as qemu-img", unit="s", low=1, high=86400)
     destroy_grace_s: float = _key(
@@ -117,23 +113,27 @@ class QemuSettings:
         "user that emulators run as where the node is root; empty: the first there is of mechane-qemu, "
         "libvirt-qemu, nobody",
     )
-    group: str = _key("", "group that emulators run as where the node is root; empty: that user's")
-    seccomp: bool = _key(True, "sandbox emulators with seccomp (-sandbox on)")
-    cgroup: str = _key("auto", "give each guest a control group", choices=("auto", "off"))
-    emulators: tuple[str, ...] = _key(
-        ("/usr/bin", "/usr/local/bin", "/usr/libexec", "/usr/lib/qemu", "/usr/share/mechane"),
-        "folders of emulators that anyone who may define a domain may name; others need domain:passthrough",
+    group: str = _key("", "group of emulators; empty: kvm where there is one, else the user's own")
+    run_as_root: bool = _key(False, "let emulators keep root's rights; for a node that is root only")
+    set_ownership: bool = _key(
+        True, "give disks and devices to the emulator's user for the time of the run, and back at the end"
     )
-    set_ownership: bool = _key(True, "give disks to the emulator's user at start, and back at the end")
-    kvm: str = _key("auto", "use KVM; auto: where a tiny guest has run under it", choices=("auto", "off"))
+    sandbox: bool = _key(True, "filter the system calls of emulators (seccomp)")
+    cgroups: bool = _key(True, "give each guest a control group of its own, where the host lets us")
     log_bytes: int = _key(
         2 * 1024 * 1024, "size at which a guest's log is rotated", unit="bytes", low=4096, high=1 << 40
     )
-    log_files: int = _key(3, "rotated logs to keep for each guest", unit="files", low=0, high=100)
-    graphics_listen: str = _key("127.0.0.1", "address of VNC and SPICE where the XML names none")
-    graphics_port_low: int = _key(5900, "first port for VNC and SPICE with autoport", low=1, high=65535)
-    graphics_port_high: int = _key(65535, "last port for VNC and SPICE with autoport", low=1, high=65535)
-    core_dumps: bool = _key(False, "allow core dumps of emulators; they hold the guest's memory")
+    log_files: int = _key(3, "rotated logs that are kept for each guest", unit="files", low=0, high=100)
+    kvm: str = _key(
+        "auto",
+        "use of KVM; auto: after a tiny guest has run under it, off: never, trust: without that probe",
+        choices=("auto", "off", "trust"),
+    )
+    kvm_probe_s: float = _key(5.0, "time that the tiny guest may take", unit="s", low=0.1, high=600)
+    emulator_dirs: tuple[str, ...] = _key(
+        ("/usr/bin", "/usr/libexec", "/usr/local/bin"),
+        "folders of emulators that anyone who may define a domain may name; others need domain:passthrough",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,13 +150,6 @@ class SupervisionSettings:
 class WatchdogSettings:
     """When the node itself counts as stuck."""
 
-    stall_s: float = _key(
-        10.0,
-        "a loop that did not turn for so long keeps systemd's watchdog from being told",
-        unit="s",
-        low=1,
-        high=600,
-    )
     slow_high_s: float = _key(
         0.005, "a HIGH call that takes longer is counted and logged", unit="s", low=0.0001, high=10
     )
@@ -220,7 +213,7 @@ def load(
 
     `state_dir`, `runtime_dir` and `connections` are the command line's and win; `limits` is the class of
     the [limits] section; `environ` and `uid` are this process's unless given.
-    Raises: SettingsError with the path of the key (`qemu.seccomp`), its value and what is allowed.
+    Raises: SettingsError with the path of the key (`qemu.sandbox`), its value and what is allowed.
     """
     environ = os.environ if environ is None else environ
     uid = os.geteuid() if uid is None else uid
