@@ -1,0 +1,1 @@
+"""QEMU: one process for each guest, driven through its monitor (QMP)."""

@@ -1,0 +1,166 @@
+"""The QEMU driver: composed of parts, each in a file of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from ...config.errors import MechaneError, OperationFailed
+from ..contract import (
+    Capability,
+    Driver,
+    DriverEnv,
+    Found,
+    Handle,
+    HypervisorInfo,
+    Inspection,
+    Started,
+    StartRequest,
+    Target,
+)
+from ..facts import FactSink
+from .adoption import Adoption
+from .command import Definitions
+from .emulators import Emulators
+from .endings import Endings
+from .identity import choose
+from .kvm import KvmProbe
+from .options import QemuOptions
+from .power import Power
+from .procfs import boot_id
+from .qmp import Command
+from .starting import Starter
+from .workshop import Workshop
+
+EMULATORS = ("/usr/bin/qemu-system-x86_64", "/usr/bin/qemu-kvm", "/usr/libexec/qemu-kvm")
+"""Where the host's own emulator may lie (Debian, Fedora, RHEL); the first that exists."""
+
+
+class QemuDriver(Driver):
+    """Guests of QEMU and KVM on this host: qemu:///system and qemu:///session."""
+
+    kind: ClassVar[str] = "qemu"
+    schemes: ClassVar[tuple[str, ...]] = ("qemu",)
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        {Capability.SUSPEND, Capability.RESET, Capability.MONITOR}
+    )
+
+    def __init__(self, env: DriverEnv) -> None:
+        super().__init__(env)
+        options = QemuOptions.of(env.settings)
+        self._shop = Workshop(
+            env=env, options=options, identity=choose(options), boot_id=boot_id(),
+            log=logging.getLogger("mechane.qemu"), tasks=set(),
+        )  # fmt: skip
+        self._endings = Endings(self._shop)
+        self._definitions = Definitions()
+        self._emulators = Emulators(self._shop)
+        self._kvm = KvmProbe(self._shop)
+        self._starter = Starter(self._shop, self._emulators, self._kvm, self._endings, self._definitions)
+        self._adoption = Adoption(self._shop, self._endings)
+        self._power = Power(self._shop, self._endings)
+        self._default = next((path for path in EMULATORS if os.path.exists(path)), EMULATORS[0])
+
+    # ---- life
+
+    async def open(self) -> HypervisorInfo:
+        """Make the folders; the host's emulator and KVM are probed in the background."""
+        if not os.path.exists(self._default):
+            raise OperationFailed(
+                f"there is no emulator {self._default}", remedy="install QEMU (Debian: apt install qemu-system-x86)"
+            )
+        await self._shop.blocking(self._shop.let_in, self.env.runtime_dir)
+        known = await self._emulators.remembered(self._default)
+        self._shop.later(self._learn())
+        version = ".".join(str(number) for number in known.version) if known is not None else ""
+        return HypervisorInfo(version=version, details={"emulator": self._default, "user": self._shop.identity.user})
+
+    async def _learn(self) -> None:
+        try:
+            await self._emulators.get(self._default)
+            await self._kvm.verdict(self._default)
+        except MechaneError as error:
+            self._shop.log.warning("%s cannot be probed: %s", self._default, error)
+
+    async def close(self) -> None:
+        """Let go of everything; guests keep running."""
+        for task in list(self._shop.tasks):
+            task.cancel()
+        await self._emulators.close()
+        for guest in self._endings.guests.values():
+            guest.live = False
+            if guest.monitor is not None:
+                guest.monitor.close()
+            if guest.process is not None:
+                guest.process.forget()
+        self._endings.guests.clear()
+
+    async def discover(self) -> Sequence[Found]:
+        """QEMU keeps no list of guests: only mechane does."""
+        return ()
+
+    async def define(self, target: Target, xml: str) -> None:
+        """Check that a command line can be made of a definition, as far as that needs no start."""
+        await self._starter.check(target, xml)
+
+    async def undefine(self, target: Target) -> None:
+        """Forget what was kept for a definition: nothing outside the guest's own folder."""
+        await self._shop.blocking(self._shop.folder_of(target.uuid).remove)
+
+    # ---- guests
+
+    async def start(self, request: StartRequest) -> Started:
+        """Start a guest."""
+        return await self._starter.start(request)
+
+    async def reattach(self, target: Target, handle: Handle, facts: FactSink) -> Started | None:
+        """Take up a running guest."""
+        return await self._adoption.reattach(target, handle, facts)
+
+    async def abandon(self, target: Target, handle: Handle) -> None:
+        """End what an unfinished start left."""
+        await self._adoption.abandon(target, handle)
+
+    async def sweep(self, known: Mapping[str, Handle]) -> Sequence[str]:
+        """End guests that nobody owns."""
+        return await self._adoption.sweep(known)
+
+    async def inspect(self, target: Target) -> Inspection:
+        """Ask QEMU for the state."""
+        return await self._power.inspect(target)
+
+    async def shutdown(self, target: Target, mode: str | None) -> None:
+        """Press the power button."""
+        await self._power.shutdown(target, mode)
+
+    async def reboot(self, target: Target, mode: str | None) -> None:
+        """Press the power button and start over."""
+        await self._power.reboot(target, mode)
+
+    async def destroy(self, target: Target, grace_s: float) -> None:
+        """End the process; the node uses the kill handle instead."""
+        process = self._power.guest(target).process
+        assert process is not None
+        process.kill(grace_s)
+
+    async def finished(self, target: Target) -> None:
+        """Clean up after a guest that exited."""
+        await self._endings.finished(target)
+
+    async def suspend(self, target: Target) -> None:
+        """Stop the processors."""
+        await self._power.change(target, Command("stop"))
+
+    async def resume(self, target: Target) -> None:
+        """Let the processors go on."""
+        await self._power.change(target, Command("cont"))
+
+    async def reset(self, target: Target) -> None:
+        """Press the reset button."""
+        await self._power.change(target, Command("system_reset"))
+
+    async def monitor_command(self, target: Target, command: str, *, hmp: bool, deadline_s: float) -> Any:
+        """Pass a command to the monitor."""
+        return await self._power.command(target, command, hmp=hmp, deadline_s=deadline_s)

@@ -1,0 +1,191 @@
+"""One running guest as the driver sees it: process, monitor, and what its end will mean.
+
+Everything runs on the loop's thread, except what QemuProcess says of itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from ...config.states import State
+from ..contract import Target
+from ..facts import Exited, Fact, FactSink, MonitorBack, MonitorStuck, StateChanged, Zombie
+from .events import NOTHING, Action, GuestView, Reaction, react
+from .folder import GuestFolder
+from .logfile import GuestLog
+from .ownership import Owner
+from .process import QemuProcess
+from .profile import Profile
+from .qmp import Monitor, Stuck
+
+
+class Guest:
+    """A guest from its spawn to the end of its process."""
+
+    def __init__(
+        self, target: Target, *, folder: GuestFolder, log: GuestLog, facts: FactSink, actions: GuestActions
+    ) -> None:
+        self.target = target
+        self.folder = folder
+        self.log = log
+        self.log_offset = 0
+        self.profile = Profile()
+        self.owners: list[Owner] = []
+        self.grouping: asyncio.Task[None] | None = None
+        """Puts the process into its control group, in the background."""
+        self.process: QemuProcess | None = None
+        self.monitor: Monitor | None = None
+        self.live = False
+        """Whether the start is over: from then on the exit is reported as a fact."""
+        self.state: tuple[State, str] = (State.PAUSED, "starting_up")
+        self.rebooting = False
+        self.holds = False
+        """Whether QEMU stays when its guest has shut down (-no-shutdown)."""
+        self.threads: dict[int, int] = {}
+        """Thread of each virtual CPU, learnt from query-cpus-fast."""
+        self._facts = facts
+        self._actions = actions
+        self._ending = ""
+        self._pause_reason = "user"
+
+    @property
+    def incarnation(self) -> int:
+        """The start this guest came from."""
+        return self.target.incarnation
+
+    # ---- facts
+
+    def report(self, fact: Fact) -> None:
+        """Tell the cell; remembers the state, so that an inspection reports only changes."""
+        if isinstance(fact, StateChanged):
+            self.state = (fact.state, fact.reason)
+        self._facts.put(fact)
+
+    def believe(self, state: State, reason: str) -> None:
+        """Note a state that the cell has learnt another way."""
+        self.state = (state, reason)
+
+    def correct(self, state: State, reason: str) -> None:
+        """Report what an inspection found, when it is another state than the known one."""
+        if state is self.state[0]:
+            return
+        known = self.state[0] is not State.NOSTATE
+        event, detail = _EVENTS.get(state, ("", "")) if known else ("", "")
+        self.report(StateChanged(incarnation=self.incarnation, state=state, reason=reason, event=event, detail=detail))
+
+    # ---- MonitorListener
+
+    def on_event(self, name: str, data: Mapping[str, Any]) -> None:
+        """Translate an event, report it, and do what it asks for."""
+        reaction = react(name, data, self._view())
+        if reaction is not NOTHING:
+            self._follow(reaction)
+
+    def _follow(self, reaction: Reaction) -> None:
+        if reaction.ending:
+            self._ending = reaction.ending
+        if reaction.pause_reason:
+            self._pause_reason = reaction.pause_reason
+        for fact in reaction.facts:
+            self.report(fact)
+        if reaction.action is Action.RESTART:
+            self.rebooting = True
+            self._actions.restart(self)
+        elif reaction.action is Action.END and self.holds:
+            self._actions.end(self)
+
+    def _view(self) -> GuestView:
+        profile = self.profile
+        return GuestView(
+            incarnation=self.incarnation, on_poweroff=profile.on_poweroff, on_reboot=profile.on_reboot,
+            on_crash=profile.on_crash, rebooting=self.rebooting, pause_reason=self._pause_reason,
+            asked_to_end=self.process is not None and self.process.asked_to_end,
+        )  # fmt: skip
+
+    def on_stuck(self, stuck: Stuck) -> None:
+        """Report that the monitor does not answer."""
+        self._facts.put(MonitorStuck(incarnation=self.incarnation, command=stuck.command, since=stuck.since))
+
+    def on_back(self, stuck: Stuck) -> None:
+        """Report that it answers again; after a changing command, look what became of it first."""
+        if stuck.changing:
+            self._actions.look(self)
+        else:
+            self.is_back()
+
+    def is_back(self) -> None:
+        """Report that the monitor answers again."""
+        self._facts.put(MonitorBack(incarnation=self.incarnation))
+
+    def on_closed(self) -> None:
+        """Lost the monitor: mostly the process ends now, which its pidfd tells."""
+        self._actions.lost(self)
+
+    # ---- the process
+
+    def on_exit(self) -> None:
+        """Report the end, with the last events that QEMU wrote before it."""
+        if self.monitor is not None:
+            self.monitor.drain()
+            self.monitor.close()
+        if self.live:
+            self._actions.exited(self)
+
+    def exit_reason(self) -> str:
+        """Return the reason of shutoff, as far as it can be told.
+
+        A process that ended unasked and without saying SHUTDOWN has crashed, as libvirt
+        takes it too.
+        """
+        if self._ending:
+            return self._ending
+        return "destroyed" if self.process is not None and self.process.asked_to_end else "crashed"
+
+    def report_exit(self, message: str) -> None:
+        """Report the end of the process."""
+        status = self.process.status if self.process is not None else None
+        self._facts.put(
+            Exited(incarnation=self.incarnation, reason=self.exit_reason(), status=status, message=message)
+        )
+
+    def expect_end(self, reason: str) -> None:
+        """Say why the process ends, before it is ended on the driver's own account."""
+        self._ending = reason
+
+    def report_zombie(self, cause: str) -> None:
+        """Report that the process was killed and does not die."""
+        self._facts.put(Zombie(incarnation=self.incarnation, cause=cause))
+
+
+class GuestActions:
+    """What a guest asks of its driver; each returns at once."""
+
+    def restart(self, guest: Guest) -> None:
+        """Reset the guest and let it run."""
+        raise NotImplementedError
+
+    def end(self, guest: Guest) -> None:
+        """End the process of a guest that has finished."""
+        raise NotImplementedError
+
+    def look(self, guest: Guest) -> None:
+        """Ask for the state and report it, then that the monitor is back."""
+        raise NotImplementedError
+
+    def lost(self, guest: Guest) -> None:
+        """Connect to the monitor again if the process still runs."""
+        raise NotImplementedError
+
+    def exited(self, guest: Guest) -> None:
+        """Report the exit."""
+        raise NotImplementedError
+
+
+_EVENTS: dict[State, tuple[str, str]] = {
+    State.PAUSED: ("suspended", "paused"),
+    State.RUNNING: ("resumed", "unpaused"),
+    State.PMSUSPENDED: ("pmsuspended", "memory"),
+    State.CRASHED: ("crashed", "panicked"),
+}

@@ -1,0 +1,350 @@
+"""Start a guest.
+
+The order, and why:
+1. folder, monitor socket and log are made; the command line is built;
+2. the handle is durable before anything is spawned, with what must be undone later;
+3. the kill handle is published right after the spawn, before the monitor answers;
+4. the monitor is asked all that is needed in one round trip, and only then the guest runs.
+When a step fails, whatever was made is taken away before the error goes out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...config.errors import Cancelled, ConfigUnsupported, ConnectionLost, MechaneError, OperationFailed, StartFailed
+from ...config.states import State
+from ..contract import Started, StartMode, StartRequest, Target
+from ..facts import Spawned
+from . import cgroup, live, ownership
+from .capabilities import EmulatorKey
+from .command import Definitions, build_command
+from .emulators import Emulators, key_of
+from .endings import Endings
+from .guest import Guest
+from .handle import GuestRecord
+from .kvm import KvmProbe
+from .profile import Profile
+from .qmp import Command, CommandKind, Monitor
+from .workshop import Workshop, close_all
+
+if TYPE_CHECKING:
+    from ...config.domain.domain import Domain
+    from .argv.records import CommandLine, Emulator, FileUse, Resources
+
+EXIT_S = 5.0
+"""Seconds that QEMU may take to end after its monitor broke off at the start."""
+
+TYPES = {"qemu": "tcg", "kvm": "kvm"}
+"""Kinds of domains, and the accelerator of each."""
+Builder = Callable[["Domain", "Emulator", "Resources"], "CommandLine"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What was made before the command line could be built."""
+
+    listener: socket.socket
+    log_fd: int
+    log_offset: int
+    key: EmulatorKey
+    secrets: dict[str, str]
+
+    def close(self) -> None:
+        """Close our copies of what the child inherits."""
+        close_all((self.log_fd,), self.listener)
+
+
+class Starter:
+    """Starts guests of one connection. Loop's thread."""
+
+    def __init__(
+        self, shop: Workshop, emulators: Emulators, kvm: KvmProbe, endings: Endings, definitions: Definitions,
+        build: Builder = build_command,
+    ) -> None:  # fmt: skip
+        self._shop = shop
+        self._emulators = emulators
+        self._kvm = kvm
+        self._endings = endings
+        self._definitions = definitions
+        self._build = build
+
+    async def start(self, request: StartRequest) -> Started:
+        """Start a guest; see the module, and `Driver.start` for the contract."""
+        if request.mode is not StartMode.BOOT:
+            raise OperationFailed(f"mode {request.mode.value} is not there yet", remedy="start it from its disks")
+        domain = self._definitions.parse(request.xml)
+        target = request.target
+        guest = Guest(
+            target, folder=self._shop.folder_of(target.uuid), log=self._shop.log_of(target.name),
+            facts=request.facts, actions=self._endings,
+        )  # fmt: skip
+        self._endings.guests[target.uuid] = guest  # before its folder is made: see Adoption.sweep
+        try:
+            return await self._start(request, domain, guest)
+        except BaseException as error:
+            await asyncio.shield(self._endings.discard(guest))
+            if request.cancel.reason is not None and isinstance(error, MechaneError):
+                raise Cancelled(
+                    f"the start of {target.name} was cancelled: {request.cancel.reason}", remedy=""
+                ) from error
+            raise
+
+    async def _start(self, request: StartRequest, domain: Domain, guest: Guest) -> Started:
+        shop, name = self._shop, request.target.name
+        accel = await self._accelerator(domain)
+        prepared = await self._prepare(guest, domain)
+        try:
+            request.cancel.check()
+            emulator = await self._emulators.get_by_key(prepared.key)
+            line = self._build(domain, emulator, await self._resources(guest, domain, prepared, accel))
+            guest.holds = "-no-shutdown" in line.argv
+            guest.log_offset = prepared.log_offset
+            guest.profile = Profile.of(line.live.domain)
+            guest.owners = await self._ready_files(line.files, name)
+            await request.record(self._record(guest, prepared.key).to_handle())
+            request.cancel.check()
+            await self._take_files(guest)
+            self._spawn(request, guest, line, prepared)
+        finally:
+            prepared.close()
+        return await self._bring_up(request, guest, line, prepared)
+
+    async def check(self, target: Target, xml: str) -> None:
+        """Check that a definition can be built, where the emulator is known already.
+
+        Nothing is run and no file is opened: whether the host has what it names shows at the
+        start.
+
+        Raises:
+            ConfigUnsupported: it asks for what cannot be had.
+        """
+        from .argv.records import Resources
+
+        domain = self._definitions.parse(xml)
+        accel = _accelerator(domain)
+        emulator = await self._emulators.remembered(domain.devices.emulator or default_emulator(domain))
+        if emulator is not None:
+            folder = str(self._shop.folder_of(target.uuid).path)
+            self._build(domain, emulator, Resources(guest_dir=folder, nvram_dir=folder, accel=accel))
+
+    # ---- before the spawn
+
+    async def _accelerator(self, domain: Domain) -> str:
+        accel = _accelerator(domain)
+        if accel == "kvm":
+            await self._kvm.require(domain.devices.emulator or default_emulator(domain))
+        return accel
+
+    async def _prepare(self, guest: Guest, domain: Domain) -> Prepared:
+        path = domain.devices.emulator or default_emulator(domain)
+        secrets = [
+            (f"graphics{index}.password", item.passwd)
+            for index, item in enumerate(domain.devices.graphics)
+            if item.passwd
+        ]
+        identity = self._shop.identity
+
+        def prepare() -> Prepared:
+            key = key_of(path)
+            listener = guest.folder.create(identity.uid, identity.gid)
+            try:
+                log_fd, offset = guest.log.open(f"starting {guest.target.name} ({guest.target.uuid}) with {path}")
+            except OSError:
+                listener.close()
+                raise
+            files = {name: guest.folder.write_secret(name, value, identity.uid, identity.gid) for name, value in secrets}
+            return Prepared(listener=listener, log_fd=log_fd, log_offset=offset, key=key, secrets=files)
+
+        try:
+            prepared: Prepared = await self._shop.blocking(prepare, domain=guest.target.uuid)
+        except OSError as error:
+            raise OperationFailed(
+                f"the folder or log of {guest.target.name} cannot be made: {error}",
+                remedy="look at the node's state and runtime folders",
+            ) from error
+        return prepared
+
+    async def _resources(self, guest: Guest, domain: Domain, prepared: Prepared, accel: str) -> Resources:
+        from .argv.records import Resources
+
+        firmware: Sequence[Any] = ()
+        if domain.os.firmware is not None or domain.os.firmware_selection is not None:
+            from .firmware import read_descriptors
+
+            firmware = await self._shop.blocking(read_descriptors)
+        return Resources(
+            guest_dir=str(guest.folder.path), monitor_fd=prepared.listener.fileno(), accel=accel,
+            secrets=prepared.secrets, sandbox=self._shop.options.sandbox, firmware=firmware,
+            nvram_dir=str(self._shop.env.state_dir / "nvram"),
+        )  # fmt: skip
+
+    async def _ready_files(self, files: Sequence[FileUse], domain: str) -> list[ownership.Owner]:
+        """Copy templates, and plan which files change hands."""
+        if not files:
+            return []
+        identity, options = self._shop.identity, self._shop.options
+
+        def ready() -> list[ownership.Owner]:
+            for file in files:
+                if file.template is not None and not os.path.exists(file.path):
+                    os.makedirs(os.path.dirname(file.path), mode=0o711, exist_ok=True)
+                    shutil.copyfile(file.template, file.path)
+                    os.chmod(file.path, 0o600)
+            if not identity.drops or not options.set_ownership:
+                return []
+            mine = [file.path for file in files if not file.read_only and file.kind in ("disk", "nvram")]
+            return ownership.plan(mine, identity.uid, identity.gid)
+
+        try:
+            owners: list[ownership.Owner] = await self._shop.blocking(ready)
+        except OSError as error:
+            raise StartFailed(f"a file of {domain} cannot be made ready: {error}", remedy="look at that file") from error
+        return owners
+
+    async def _take_files(self, guest: Guest) -> None:
+        if not guest.owners:
+            return
+        identity = self._shop.identity
+        try:
+            await self._shop.blocking(ownership.take, guest.owners, identity.uid, identity.gid)
+        except OSError as error:
+            raise StartFailed(
+                f"{error.filename} cannot be given to {identity.user}: {error.strerror}",
+                remedy="give it yourself and set `set_ownership = false` in the settings' section [qemu]",
+            ) from error
+
+    # ---- the spawn, and after
+
+    def _spawn(self, request: StartRequest, guest: Guest, line: CommandLine, prepared: Prepared) -> None:
+        argv = [prepared.key.path, *line.argv]
+        if not any(str(guest.folder.path) in argument for argument in argv):
+            argv += ["-L", str(guest.folder.path)]  # how a restarted node recognises its guests
+        guest.process = self._shop.spawn(
+            argv, log_fd=prepared.log_fd, pass_fds=(prepared.listener.fileno(), *line.pass_fds),
+            environment=line.environment, domain=guest.target.name,
+            on_exit=guest.on_exit, on_stubborn=lambda: self._endings.stubborn(guest),
+        )  # fmt: skip
+        request.facts.put(Spawned(incarnation=guest.incarnation, kill=guest.process, pid=guest.process.pid))
+        if self._shop.options.cgroups:
+            guest.grouping = self._shop.env.loop.create_task(self._group(guest, guest.process.pid))
+
+    async def _group(self, guest: Guest, pid: int) -> None:
+        try:
+            problem = await self._shop.blocking(cgroup.place, guest.target.uuid, pid)
+        except MechaneError as error:
+            problem = error.message
+        if problem:
+            self._shop.log.info("%s runs without a control group of its own: %s", guest.target.name, problem)
+
+    async def _bring_up(self, request: StartRequest, guest: Guest, line: CommandLine, prepared: Prepared) -> Started:
+        deadlines = self._shop.env.deadlines
+        try:
+            request.cancel.check()
+            monitor = guest.monitor = self._connect(guest)
+            queries = live.queries(line.live)
+            replies = await monitor.execute_all(queries, kind=CommandKind.QUERY, deadline_s=deadlines.start_s)
+            named = {query.name: reply for query, reply in zip(queries, replies, strict=True)}
+            guest.threads = live.threads(named)
+            handle = self._record(guest, prepared.key).to_handle()
+            await request.record(handle)
+            request.cancel.check()
+            if line.before_cont:
+                commands = [Command(name, arguments) for name, arguments in line.before_cont]
+                await monitor.execute_all(commands, kind=CommandKind.CHANGE, deadline_s=deadlines.change_s)
+            running = None
+            if not request.paused:
+                running = asyncio.ensure_future(
+                    monitor.execute("cont", kind=CommandKind.CHANGE, deadline_s=deadlines.change_s)
+                )
+                await asyncio.sleep(0)  # let it be sent; the XML is written while QEMU works
+            shown = self._describe(guest, line, named)
+            if running is not None:
+                await running
+            request.cancel.check()
+        except (ConnectionLost, OSError) as error:
+            raise await self._why(guest) from error
+        return self._started(request, guest, handle, shown)
+
+    def _connect(self, guest: Guest) -> Monitor:
+        return Monitor(guest.folder.connect(), self._shop.env.loop, guest, name=guest.target.name)
+
+    def _describe(self, guest: Guest, line: CommandLine, replies: dict[str, Any]) -> str:
+        from ...config.domain.document import LiveInfo, format
+
+        domain = live.complete(line.live, replies)
+        guest.profile = Profile.of(domain)
+        return format(domain, secure=True, live=LiveInfo(id=guest.target.id or 0))
+
+    def _started(self, request: StartRequest, guest: Guest, handle: dict[str, Any], shown: str) -> Started:
+        process = guest.process
+        assert process is not None
+        if process.exited.is_set():
+            raise StartFailed(f"{guest.target.name} ended while it was being started", remedy="look at its log")
+        handle["profile"] = guest.profile.to_map()
+        if request.paused:
+            guest.believe(State.PAUSED, "user")
+        elif guest.state[1] in ("starting_up", "unpaused"):
+            guest.believe(State.RUNNING, "booted")
+        guest.live = True
+        state, reason = guest.state
+        return Started(
+            handle=handle, state=state, reason=reason, pid=process.pid, live_xml=shown, kill=process,
+        )  # fmt: skip
+
+    def _record(self, guest: Guest, key: EmulatorKey) -> GuestRecord:
+        process = guest.process
+        return GuestRecord(
+            folder=str(guest.folder.path), incarnation=guest.incarnation, boot_id=self._shop.boot_id,
+            name=guest.target.name, emulator=key.path, log_offset=guest.log_offset, owners=tuple(guest.owners),
+            pid=process.pid if process is not None else 0,
+            start_time=process.start_time if process is not None else 0,
+            holds=guest.holds, threads=guest.threads, profile=guest.profile,
+        )  # fmt: skip
+
+    async def _why(self, guest: Guest) -> StartFailed:
+        """Return the error for a QEMU whose monitor broke off, with its own words."""
+        process = guest.process
+        assert process is not None
+        try:
+            await asyncio.wait_for(process.exited.wait(), EXIT_S)
+        except TimeoutError:
+            said, status = "", None
+        else:
+            said = await self._shop.blocking(guest.log.tail, guest.log_offset)
+            status = process.status
+        lines = said.splitlines()
+        return StartFailed(
+            f"QEMU ended while {guest.target.name} was being started: {lines[-1] if lines else 'it said nothing'}",
+            remedy=self._remedy(said), stderr=said, status=status, log=str(guest.log.path),
+        )  # fmt: skip
+
+    def _remedy(self, said: str) -> str:
+        if "Permission denied" in said and self._shop.identity.drops:
+            return (
+                f"QEMU runs as {self._shop.identity.user}: that user must be able to reach the file through each "
+                "folder above it (chmod o+x), or set `user` in the settings' section [qemu]"
+            )
+        if "lock" in said:
+            return "another process uses the disk: end it, or mark the disk <shareable/>"
+        return "correct the definition by what QEMU says, then start it again"
+
+
+def default_emulator(domain: Domain) -> str:
+    """Return the emulator of a definition that names none (Debian's place for it)."""
+    return f"/usr/bin/qemu-system-{domain.os.type.arch or 'x86_64'}"
+
+
+def _accelerator(domain: Domain) -> str:
+    if domain.type not in TYPES:
+        raise ConfigUnsupported(
+            f"QEMU runs no domains of type {domain.type!r}", remedy="use qemu (emulation) or kvm",
+            path="/domain/@type", value=domain.type, allowed=list(TYPES),
+        )  # fmt: skip
+    return TYPES[domain.type]

@@ -1,0 +1,93 @@
+"""What the driver's parts share: the environment, whom QEMU runs as, and how one is spawned."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..contract import DriverEnv
+from .folder import GuestFolder
+from .identity import Identity
+from .logfile import GuestLog
+from .options import QemuOptions
+from .process import QemuProcess
+from .spawn import spawn
+
+PREPARE_S = 20.0
+"""Seconds for making folders, opening logs and changing owners on a slow file system."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Workshop:
+    """Shared by all parts of one connection; made by `open`."""
+
+    env: DriverEnv
+    options: QemuOptions
+    identity: Identity
+    boot_id: str
+    log: logging.Logger
+    tasks: set[asyncio.Task[Any]]
+
+    def folder_of(self, uuid: str) -> GuestFolder:
+        """Return the folder of a guest."""
+        return GuestFolder(self.env.runtime_dir / uuid)
+
+    def log_of(self, name: str) -> GuestLog:
+        """Return the log of a guest, named as its domain."""
+        file = name.replace("/", "_").lstrip(".") or "_"
+        return GuestLog(
+            self.env.state_dir / "log" / f"{file}.log",
+            limit_bytes=self.options.log_bytes,
+            files=self.options.log_files,
+        )
+
+    async def blocking(self, function: Callable[..., Any], /, *args: Any, domain: str = "") -> Any:
+        """Run something short that touches the file system on the pool."""
+        return await self.env.blocking(function, *args, deadline_s=PREPARE_S, domain=domain)
+
+    def spawn(
+        self, argv: Sequence[str], *, log_fd: int, pass_fds: Sequence[int], environment: Mapping[str, str],
+        domain: str, on_exit: Callable[[], None], on_stubborn: Callable[[], None],
+    ) -> QemuProcess:  # fmt: skip
+        """Start an emulator as the right user and watch it. Loop's thread, see spawn.py for its cost.
+
+        Raises:
+            StartFailed: it could not be executed.
+        """
+        pid = spawn(
+            argv, identity=self.identity, log_fd=log_fd, pass_fds=pass_fds, environment=environment, domain=domain
+        )
+        return QemuProcess(pid, self.env.loop, on_exit=on_exit, on_stubborn=on_stubborn)
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something in the background until it ends or the driver is closed."""
+        task = self.env.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.log.error("a background task of %s failed", self.env.uri, exc_info=error)
+
+    def let_in(self, folder: Path) -> None:
+        """Let QEMU's user pass through a folder of ours (not list it). Blocks."""
+        if self.identity.drops:
+            with suppress(OSError):  # only what lies inside by path suffers, and says so
+                folder.chmod(0o711)
+
+
+def close_all(fds: Sequence[int], *sockets: socket.socket) -> None:
+    """Close descriptors that the child has inherited."""
+    for sock in sockets:
+        sock.close()
+    for fd in fds:
+        with suppress(OSError):  # closed already
+            os.close(fd)
