@@ -76,6 +76,8 @@ def _head(work: Build) -> list[str]:
 
 
 def _add_base(work: Build) -> None:
+    firmware = FirmwareBuilder(work)
+    firmware.choose()
     plan_machine(work)
     cpu = CpuBuilder(work)
     cpu.add()
@@ -94,7 +96,7 @@ def _add_base(work: Build) -> None:
     add_clock(work)
     work.option("-no-shutdown")
     add_globals(work)
-    FirmwareBuilder(work).add()
+    firmware.add()
     add_boot(work)
     add_iommu(work)
     add_memory_devices(work, memory)

@@ -12,8 +12,8 @@ from ....config.domain.domain import Domain
 from ....config.errors import ConfigUnsupported
 from ....config.xml.binding import Element
 from .boot import BootOrder
-from .options import as_json, as_keys, on_off
 from .iothreads import iothread_ids
+from .options import as_json, as_keys, on_off
 from .override import Overrides
 from .plan.aliases import alias_of
 from .plan.machine import PC, Q35, chipset_of

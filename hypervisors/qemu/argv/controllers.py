@@ -79,12 +79,20 @@ def _add_usb(build: Build, item: Controller) -> None:
     elif item.ports is not None:
         raise build.refuse(item, "@ports", "only xHCI controllers take a number of ports")
     if item.master is not None and item.master.startport is not None:
-        properties["masterbus"] = f"{build.alias(item)}.0"
+        properties["masterbus"] = f"{_master_alias(build, item)}.0"
         properties["firstport"] = item.master.startport
     else:
         properties["id"] = build.alias(item)
     properties |= build.pci(item)
     build.device(item, properties, below="@model")
+
+
+def _master_alias(build: Build, item: Controller) -> str:
+    """Return the alias of the USB 2 controller that a companion serves."""
+    for other in build.domain.devices.controllers:
+        if other.type == "usb" and other.index == item.index and other.master is None:
+            return build.alias(other)
+    raise build.refuse(item, "master", f"there is no USB 2 controller {item.index} that it could serve")
 
 
 def _add_scsi(build: Build, item: Controller) -> None:

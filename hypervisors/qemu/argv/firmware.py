@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ....config.domain.features import Smm
 from ....config.domain.os import Loader, NvramFile
 from .plan.machine import Q35
 
@@ -23,12 +24,16 @@ class FirmwareBuilder:
         self.build = build
         self.os = build.domain.os
 
-    def add(self) -> None:
-        """Add -bios or the two flash nodes; nothing where the machine's own BIOS serves."""
+    def choose(self) -> None:
+        """Write the firmware that firmware='efi' asks for into the definition, before anything is built."""
         if self.os.firmware == "efi":
             self._select()
-        elif self.os.firmware_selection is not None and self.os.firmware_selection.features:
-            raise self.build.refuse(self.os.firmware_selection, "feature", "only firmware='efi' is chosen by features")
+
+    def add(self) -> None:
+        """Add -bios or the two flash nodes; nothing where the machine's own BIOS serves."""
+        selection = self.os.firmware_selection
+        if self.os.firmware != "efi" and selection is not None and selection.features:
+            raise self.build.refuse(selection, "feature", "only firmware='efi' is chosen by features")
         bios = self.os.bios
         if bios is not None and bios.useserial:
             if not self.build.domain.devices.serials:
@@ -136,7 +141,7 @@ class FirmwareBuilder:
         features = set(item.get("features", ()))
         wanted = self._wanted_features(given)
         smm = self.build.domain.features.smm
-        if "requires-smm" in features and (smm is None or not smm.enabled):
+        if "requires-smm" in features and smm is not None and not smm.enabled:
             return False
         return all((name in features) is value for name, value in wanted.items())
 
@@ -161,6 +166,7 @@ class FirmwareBuilder:
         loader.readonly = True
         if "requires-smm" in features:
             loader.secure = True
+            self.build.domain.features.smm = self.build.domain.features.smm or Smm(state=True)
         self.os.loader = loader
         if self.os.nvram is None and not loader.stateless:
             self.os.nvram = NvramFile(template=mapping.get("nvram-template", {}).get("filename"))

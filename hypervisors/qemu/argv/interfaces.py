@@ -174,11 +174,7 @@ class InterfaceBuilder:
     def _add_card(self) -> None:
         item, build = self.item, self.build
         model = item.model.type or "rtl8139"
-        driver: str | None
-        if self.virtio:
-            driver = build.virtio("virtio-net", model)
-        else:
-            driver = ALIASES.get(model.lower(), model)
+        driver = build.virtio("virtio-net", model) if self.virtio else ALIASES.get(model.lower(), model)
         if driver is None:
             raise self._refuse("model/@type", f"QEMU has no card of model {model}")
         properties: dict[str, Any] = {"driver": driver}

@@ -235,7 +235,8 @@ class SourceBuilder:
             "server": {"host": self._hosts()[0].name, "type": "inet"},
             "path": self.source.name,
         }
-        for field, value in (("user", identity.user if identity else None), ("group", identity.group if identity else None)):
+        named = (("user", identity.user), ("group", identity.group)) if identity is not None else ()
+        for field, value in named:
             if value is not None:
                 number = value.removeprefix("+")
                 if not number.isdigit():

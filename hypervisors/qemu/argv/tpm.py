@@ -28,12 +28,12 @@ def add_tpms(build: Build) -> None:
             build.use_file(path, read_only=False, kind="device")
             build.option("-tpmdev", as_keys("passthrough", {"id": name, "path": path}))
         else:
-            path = build.resources.sockets.get(f"{alias}.swtpm")
-            if path is None and backend.type == "external" and backend.source is not None:
-                path = backend.source.path
-            if path is None:
+            socket = build.resources.sockets.get(f"{alias}.swtpm")
+            if socket is None and backend.type == "external" and backend.source is not None:
+                socket = backend.source.path
+            if socket is None:
                 raise build.refuse(item, "backend/@type", "the node started no TPM emulator (swtpm)",
                                    remedy="Install swtpm, or use type='external' with the socket of one that runs")
-            build.chardev("socket", "chrtpm", {"path": path})
+            build.chardev("socket", "chrtpm", {"path": socket})
             build.option("-tpmdev", as_keys("emulator", {"id": name, "chardev": "chrtpm"}))
         build.device(item, {"driver": model, "tpmdev": name, "id": alias}, below="@model")

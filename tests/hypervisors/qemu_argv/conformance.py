@@ -31,12 +31,39 @@ WANTED = 0.95
 X86 = ("x86_64", "i686")
 
 
+FIRMWARE = [
+    {
+        "interface-types": ["uefi"],
+        "mapping": {
+            "device": "flash",
+            "executable": {"filename": "/usr/share/OVMF/OVMF_CODE.secboot.fd"},
+            "nvram-template": {"filename": "/usr/share/OVMF/OVMF_VARS.secboot.fd"},
+        },
+        "targets": [{"architecture": "x86_64", "machines": ["pc-q35-*"]}],
+        "features": ["acpi-s3", "requires-smm", "secure-boot", "enrolled-keys"],
+    },
+    {
+        "interface-types": ["uefi"],
+        "mapping": {
+            "device": "flash",
+            "executable": {"filename": "/usr/share/OVMF/OVMF_CODE.fd"},
+            "nvram-template": {"filename": "/usr/share/OVMF/OVMF_VARS.fd"},
+        },
+        "targets": [{"architecture": "x86_64", "machines": ["pc-i440fx-*", "pc-q35-*"]}],
+        "features": ["acpi-s3"],
+    },
+]
+"""Descriptors such as distributions install, for firmware that lies nowhere."""
+
+
 class Given(defaultdict[str, Any]):
     """A table of resources that has an answer for every key."""
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the stand-in of `key`."""
-        del default
+        """Return the stand-in of `key`; sockets are given by path, but for what the node itself serves."""
+        if self.default_factory is None:
+            served = key.startswith("video") or not key.endswith(".socket")
+            return (9,) if served else default
         return self[key]
 
 
@@ -47,8 +74,10 @@ def resources(folder: str) -> Resources:
         return Given(lambda: value)
 
     return Resources(
-        guest_dir=folder, fds=of((9,)), secrets=of(f"{folder}/secret"), sockets=of(f"{folder}/helper"),
-        tls_dirs={"nbd": "/etc/pki", "chardev": "/etc/pki", "spice": "/etc/pki"}, huge_page_dirs=of(f"{folder}/huge"), nvram_dir=f"{folder}", vsock_cid=42,
+        guest_dir=folder, fds=Given(), firmware=FIRMWARE, secrets=of(f"{folder}/secret"),
+        sockets=of(f"{folder}/helper"), tls_dirs=dict.fromkeys(("nbd", "chardev", "spice"), "/etc/pki"),
+        huge_page_dirs=dict.fromkeys((4, 2048, 4096, 16384, 1048576), f"{folder}/huge"),
+        nvram_dir=f"{folder}", vsock_cid=42,
         generation="00000000-0000-0000-0000-000000000000", scsi_paths=of("/dev/sg0"), usb_paths={},
         ports={"graphics0.tcp": 5903, "graphics0.tls": 5904},
     )  # fmt: skip

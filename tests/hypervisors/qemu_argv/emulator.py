@@ -2,8 +2,8 @@
 
 import functools
 import json
-import os
 import subprocess
+from pathlib import Path
 
 from mechane.hypervisors.qemu.capabilities import EmulatorCapabilities, EmulatorKey, from_replies
 
@@ -20,6 +20,6 @@ def probed() -> EmulatorCapabilities:
     argv = [EMULATOR, "-S", "-machine", "none", "-nodefaults", "-no-user-config", "-display", "none", "-qmp", "stdio"]
     done = subprocess.run(argv, input=commands, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
     replies = [json.loads(line) for line in done.stdout.splitlines() if '"return"' in line]
-    info = os.stat(EMULATOR)
+    info = Path(EMULATOR).stat()
     key = EmulatorKey(path=EMULATOR, inode=info.st_ino, mtime_ns=info.st_mtime_ns, size=info.st_size)
     return from_replies(key, {name: reply["return"] for name, reply in zip(COMMANDS, replies[1:], strict=False)})

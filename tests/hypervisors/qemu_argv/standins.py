@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,8 @@ class StandIns:
             value = re.sub(r",logfile=[^,]*", "", value).replace(",logappend=on", "")
             value = re.sub(r"(,id=([^,]+)),fd=\d+(?=,server)", rf"\1,path={self.folder}/\2.sock", value)
             value = re.sub(r"^serial,(id=[^,]+),path=.*", r"null,\1", value)
-            value = re.sub(r"^(socket,id=[^,]+),host=[^,]*,port=[^,]*(.*server=on)", r"\1,host=127.0.0.1,port=0\2", value)
+            any_port = r"\1,host=127.0.0.1,port=0\2"
+            value = re.sub(r"^(socket,id=[^,]+),host=[^,]*,port=[^,]*(.*server=on)", any_port, value)
             value = re.sub(r"^udp,(id=[^,]+),.*", r"null,\1", value)
         if option == "-vnc":
             value = re.sub(r"^[^,]*(?=,|$)", "none", value)
@@ -145,7 +147,7 @@ class StandIns:
 
     def _socket_or_file(self, option: str, path: str) -> str:
         if option in ("-chardev", "-spice", "-vnc"):
-            return str(self._inside(path).with_suffix(".s"))[-100:] if len(path) > 90 else f"{self.folder}/{hash(path) % 10**6}.s"
+            return f"{self.folder}/{zlib.crc32(path.encode())}.s"
         if option == "-object" and "memory" in path:
             return str(self._inside(path))
         if option == "-fsdev":

@@ -110,8 +110,11 @@ def _add_serial_controllers(domain: Domain) -> None:
     ports += [c for c in domain.devices.consoles if c.target.type == "virtio"]  # type: ignore[misc]  # both Chardevs
     if not ports:
         return
-    highest = max((p.address.controller or 0 for p in ports if isinstance(p.address, VirtioSerialAddress)), default=0)
-    _add_up_to(domain, "virtio-serial", highest)
+    for port in ports:
+        # only those that are named: a guest may well have controller 1 and no controller 0
+        number = port.address.controller or 0 if isinstance(port.address, VirtioSerialAddress) else 0
+        if not has_controller(domain, "virtio-serial", number):
+            insert_controller(domain, Controller(type="virtio-serial", index=number))
 
 
 def fill_models(domain: Domain, emulator: Emulator) -> None:

@@ -82,6 +82,10 @@ def _fill_video(domain: Domain, emulator: Emulator) -> None:
     devices = domain.devices
     if devices.graphics and not devices.videos:
         devices.videos.append(Video(model=VideoModel()))
+    chosen = next((item for item in devices.videos if item.model.primary), None)
+    if chosen is not None and chosen is not devices.videos[0]:
+        # the primary card comes first, and only the first display of a guest can be VGA compatible
+        devices.videos[:] = [chosen, *(item for item in devices.videos if item is not chosen)]
     for position, video in enumerate(devices.videos):
         model = video.model
         if model.type == "default":

@@ -46,9 +46,30 @@ def place_disks(domain: Domain) -> None:
             disk.target.bus = _bus_of(domain, disk, dev)
         if isinstance(disk.address, DriveAddress):
             _claim(domain, disk, taken)
+    sort_disks(domain)
     for disk in domain.devices.disks:
         if disk.target.bus in ADDRESSED and disk.address is None:
             _derive(domain, disk, taken)
+
+
+def sort_disks(domain: Domain) -> None:
+    """Put the disks of one bus in the order of their targets' names, as libvirt lists them."""
+    disks = domain.devices.disks
+    ordered: list[Disk] = []
+    for disk in disks:
+        number = name_index(disk.target.dev or "") or 0
+        place = None
+        for position in range(len(ordered) - 1, -1, -1):
+            if ordered[position].target.bus != disk.target.bus:
+                continue
+            if (name_index(ordered[position].target.dev or "") or 0) > number:
+                place = position
+            else:
+                place = position + 1 if place is None else place
+                break
+        ordered.insert(len(ordered) if place is None else place, disk)
+    if any(a is not b for a, b in zip(ordered, disks, strict=True)):
+        disks[:] = ordered
 
 
 def _bus_of(domain: Domain, disk: Disk, dev: str) -> str:
