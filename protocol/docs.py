@@ -1,4 +1,4 @@
-"""Write docs/calls.md from the catalogue and the table of limits.
+"""Write docs/calls.md from the catalogue and the table of limits, and docs/settings.md.
 
 `mechane api --docs docs` writes it; a test holds it current.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..config.settings_docs import settings_markdown
 from .catalogue import RESERVED_ARGUMENTS, CallSpec, Catalogue, load
 from .coverage import procedures
 from .generate import text_of
-from .limits import limit_rows
+from .limits import Limits, limit_rows
 
 HEAD = """\
 # Calls
@@ -27,7 +28,7 @@ marked *ro* are offered on the read-only socket. Numbers are those of libvirt's 
 
 def files(catalogue: Catalogue) -> dict[str, str]:
     """Return the generated documents by file name."""
-    return {"calls.md": calls_page(catalogue)}
+    return {"calls.md": calls_page(catalogue), "settings.md": settings_markdown(limits=Limits)}
 
 
 def write(folder: Path) -> list[Path]:

@@ -13,8 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NewType
 
+from ..config.settings_docs import settings_toml
 from .catalogue import Argument, CallSpec, Catalogue, load
+from .limits import Limits
 
+SETTINGS = Path(__file__).resolve().parents[1] / "config" / "mechane.toml"
+"""The settings file that ships, every key commented out: it holds the limits too, which are declared here."""
 CLIENT = Path(__file__).resolve().parent / "client"
 _WIDTH = 106
 
@@ -25,6 +29,7 @@ def files(catalogue: Catalogue) -> dict[Path, str]:
         CLIENT / "call_table.py": call_table(catalogue),
         CLIENT / "methods_sync.py": methods(catalogue, is_async=False),
         CLIENT / "methods_async.py": methods(catalogue, is_async=True),
+        SETTINGS: settings_toml(limits=Limits),
     }
 
 

@@ -108,7 +108,7 @@ def test_every_key_is_documented() -> None:
 
 
 def test_generated_files_are_current() -> None:
-    hint = "write them anew with: make docs"
+    hint = "write them anew with: mechane api --docs docs; mechane api --generate"
     assert (ROOT / "config/mechane.toml").read_text() == settings_toml(limits=Limits), hint
     assert (ROOT / "docs/settings.md").read_text() == settings_markdown(limits=Limits), hint
 
