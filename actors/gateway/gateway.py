@@ -20,6 +20,7 @@ from .loop import Loop
 from .peer import LoginNames, unix_identity
 from .reader import RECEIVE_BYTES
 from .session import CallHandler, Session
+from .sweep import Sweep
 
 if TYPE_CHECKING:
     from ...protocol.catalogue import Catalogue
@@ -51,6 +52,7 @@ class Gateway:
         self.log = log or logging.getLogger("mechane.gateway")
         self.handler = handler
         self.loop = Loop(clock, self.log)
+        self.sweep = Sweep(self.loop)
         self.buffer = memoryview(bytearray(RECEIVE_BYTES))
         self.not_read_only = frozenset(spec.name for spec in catalogue if not spec.read_only)
         self.set_limits(limits)
@@ -116,7 +118,7 @@ class Gateway:
                 session.refuse(refusal)
 
         handshakes = tls.Handshakes(
-            context, self.loop, done=done, failed=self._handshake_failed,
+            context, self.loop, self.sweep, done=done, failed=self._handshake_failed,
             deadline_s=lambda: self._limits["tls"].handshake_s,
         )  # fmt: skip
         bound: int = sock.getsockname()[1]

@@ -50,7 +50,7 @@ class Reader:
 
     __slots__ = (
         "_end", "_frame_bytes", "_large", "_leftover", "_owner", "_partial_since", "_position", "_scheduled",
-        "_session", "_unpacker", "_watched",
+        "_session", "_unpacker",
     )  # fmt: skip
 
     def __init__(self, session: Session, owner: Owner) -> None:
@@ -58,7 +58,6 @@ class Reader:
         self._owner = owner
         self._frame_bytes = session.limits.frame_bytes
         self._partial_since: float | None = None
-        self._watched = False
         self._leftover = False
         self._scheduled = False
         self._renew()
@@ -171,29 +170,20 @@ class Reader:
             raise self._too_long(pending)
         elif fresh or self._partial_since is None:
             self._partial_since = self._owner.loop.clock()
-            self._watch(self._session.limits.half_frame_s)
+            self._owner.sweep.add(self._session)
         if self._session.outbox_bytes():
             self._session.update_mask()
 
-    def _watch(self, delay_s: float) -> None:
-        if not self._watched:  # one timer a client, however many messages come in halves
-            self._watched = True
-            self._owner.loop.later(delay_s, self._look_at_half)
-
-    def _look_at_half(self) -> None:
-        """Refuse a client whose message began too long ago."""
-        self._watched = False
+    def look(self, now: float) -> bool:
+        """Refuse a client whose message began too long ago; return whether to look again."""
         since, limit = self._partial_since, self._session.limits.half_frame_s
-        if since is None or self._session.closed:
-            return
-        age = self._owner.loop.clock() - since
-        if self._leftover or self._session.paused():  # it may have sent the rest; we do not look
-            self._watch(limit)
-        elif age < limit:
-            self._watch(limit - age)
-        else:
-            told = f"a message began {age:.0f} s ago and is not complete"
+        if since is None:
+            return False
+        waits_for_us = self._leftover or self._session.paused()  # it may have sent the rest; we do not look
+        if now - since >= limit and not waits_for_us:
+            told = f"a message began {now - since:.0f} s ago and is not complete"
             self._refuse(ProtocolError(told, remedy="send whole messages"))
+        return True
 
     def _too_long(self, size: int) -> ProtocolError:
         return ProtocolError(

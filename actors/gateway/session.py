@@ -26,6 +26,7 @@ from ...protocol.wire import session_error_frame
 from .loop import BROKEN, IN, OUT, Loop
 from .reader import Reader
 from .stream import Channel, Stream
+from .sweep import Sweep
 
 if TYPE_CHECKING:
     import logging
@@ -59,6 +60,7 @@ class Owner(Protocol):
     """What a session needs of the gateway."""
 
     loop: Loop
+    sweep: Sweep
     log: logging.Logger
     handler: CallHandler
     buffer: memoryview
@@ -77,7 +79,8 @@ class Session:
     """A connected client. Attributes without a leading underscore may be read by any thread."""
 
     __slots__ = (
-        "_drained", "_flush_asked", "_lingering", "_lock", "_mask", "_outbox", "_outbox_size", "_owner",
+        "_drained", "_flush_asked", "_linger_until", "_lingering",
+        "_lock", "_mask", "_outbox", "_outbox_size", "_owner",
         "_reader", "_sock", "_stream_number", "calls", "client_name", "closed", "connected_at", "grants",
         "id", "identity", "in_flight", "limits", "read_only", "streams", "transport",
     )  # fmt: skip
@@ -124,7 +127,8 @@ class Session:
         self._stream_number = 0
         self._mask = IN
         self._lingering = False
-        self._reader = Reader(self, owner)
+        self._linger_until = 0.0
+        self._reader: Reader | None = Reader(self, owner)
 
     def open(self) -> None:
         """Begin to serve the client; gateway thread."""
@@ -223,7 +227,8 @@ class Session:
                 self._outbox_size += len(self._outbox[-1])
         self._tell_closed()
         self._lingering = True
-        self._owner.loop.later(LINGER_S, self.gone)
+        self._linger_until = self._owner.loop.clock() + LINGER_S
+        self._owner.sweep.add(self)
         self._flush()
 
     def gone(self) -> None:
@@ -236,11 +241,21 @@ class Session:
             self._mask = -1
             self._outbox.clear()
             self._outbox_size = 0
+        self._owner.sweep.discard(self)
         self._owner.loop.remove(self._sock.fileno())
         self._owner.loop.close_later(self._sock)
         if first:
             self._tell_closed()
+        self._reader = None  # it knows us: together we would wait for the garbage collector
         self._owner.forget(self)
+
+    def look(self, now: float) -> bool:
+        """Act on a half message or a last read that takes too long; return whether to look again."""
+        if not self._lingering:
+            return self._reader is not None and self._reader.look(now)
+        if now >= self._linger_until:
+            self.gone()
+        return True
 
     def _tell_closed(self) -> None:
         for stream in list(self.streams.values()):
@@ -270,7 +285,7 @@ class Session:
         if mask & IN:
             if self._lingering:
                 self._discard()
-            else:
+            elif self._reader is not None:
                 self._reader.receive()
         elif mask & BROKEN:
             self.gone()
@@ -335,7 +350,7 @@ class Session:
         if mask != self._mask:
             self._mask = mask
             self._owner.loop.change(self._sock.fileno(), mask)
-        if not paused:
+        if not paused and self._reader is not None:
             self._reader.resume()
 
     def _run_drained(self) -> None:

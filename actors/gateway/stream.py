@@ -5,7 +5,7 @@ Guarantees:
   the descriptor only while the client granted credit and reads its answers, and a client
   that sends beyond its credit loses the stream.
 - The channel is closed exactly once: when either side closes, or the session ends.
-- Everything but `start` runs on the gateway thread, which never blocks: the descriptor is
+- Everything but `start` and `abort` runs on the gateway thread, which never blocks: the descriptor is
   non-blocking and watched by the gateway's loop.
 """
 

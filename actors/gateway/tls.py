@@ -24,6 +24,7 @@ from ...protocol.identity import Identity
 from .listener import BACKLOG
 from .loop import BROKEN, IN, OUT, Loop
 from .session import AGAIN, Session
+from .sweep import Sweep
 
 MOST_HANDSHAKES = 64
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 60, 10, 3
@@ -118,7 +119,7 @@ class Handshakes:
     """The handshakes under way; gateway thread only."""
 
     def __init__(
-        self, context: ssl.SSLContext, loop: Loop, *, done: Callable[[ssl.SSLSocket, Identity], None],
+        self, context: ssl.SSLContext, loop: Loop, sweep: Sweep, *, done: Callable[[ssl.SSLSocket, Identity], None],
         failed: Callable[[str], None], deadline_s: Callable[[], float],
     ) -> None:  # fmt: skip
         """Prepare.
@@ -126,16 +127,18 @@ class Handshakes:
         Args:
             context: of the server.
             loop: of the gateway.
+            sweep: looks after the deadline.
             done: takes over a client that proved who it is.
             failed: told why a handshake came to nothing.
             deadline_s: seconds that one may take.
         """
         self._context = context
         self._loop = loop
+        self._sweep = sweep
         self._done = done
         self._failed = failed
         self._deadline_s = deadline_s
-        self._open: set[ssl.SSLSocket] = set()
+        self._open: dict[ssl.SSLSocket, float] = {}
 
     def begin(self, client: socket.socket) -> None:
         """Start the handshake of an accepted socket."""
@@ -145,14 +148,20 @@ class Handshakes:
             return
         tune(client)
         sock = self._context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
-        self._open.add(sock)
+        self._open[sock] = self._loop.clock() + self._deadline_s()
         self._loop.add(sock.fileno(), IN, lambda mask: self._step(sock, mask))
-        self._loop.later(self._deadline_s(), lambda: self._drop(sock, "the handshake took too long"))
+        self._sweep.add(self)
 
     def close(self) -> None:
         """Give up all of them."""
         for sock in list(self._open):
             self._drop(sock, "the node stops")
+
+    def look(self, now: float) -> bool:
+        """Give up those that take too long; return whether there are more."""
+        for sock in [sock for sock, until in self._open.items() if now >= until]:
+            self._drop(sock, "the handshake took too long")
+        return bool(self._open)
 
     def _step(self, sock: ssl.SSLSocket, mask: int) -> None:
         try:
@@ -169,7 +178,7 @@ class Handshakes:
         except OSError as error:  # SSLError is one
             self._drop(sock, str(error))
             return
-        self._open.discard(sock)
+        del self._open[sock]
         self._loop.remove(sock.fileno())
         try:
             identity = tls_identity(sock)
@@ -181,7 +190,7 @@ class Handshakes:
 
     def _drop(self, sock: ssl.SSLSocket, why: str) -> None:
         if sock in self._open:
-            self._open.discard(sock)
+            del self._open[sock]
             self._loop.remove(sock.fileno())
             self._loop.close_later(sock)
             self._failed(why)

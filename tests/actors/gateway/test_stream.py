@@ -168,6 +168,14 @@ def test_streams_end_with_the_session(rig: Rig, device: Device) -> None:
     assert stream.ended
 
 
+def test_abort_tells_why(rig: Rig, device: Device) -> None:
+    client, stream = opened(rig, device)
+    stream.abort(Busy("taken over"))
+    stream.abort(Busy("taken over"))
+    assert close_of(client)["message"] == "taken over"
+    wait_until(lambda: device.closed == 1, 10, "the channel's end")
+
+
 def test_data_before_the_start_waits(rig: Rig) -> None:
     device = Device("socket")
     client = rig.client()
