@@ -37,9 +37,11 @@ def completion(context: Context, options: Namespace) -> int:
     return OK
 
 
-def complete(context: Context, options: Namespace) -> int:
+def complete(words: Sequence[str]) -> int:
     """Print the candidates for the last of these words (which may be empty)."""
-    *before, last = options.words or [""]
+    if words[:1] == ["--"]:
+        words = words[1:]
+    *before, last = words or [""]
     for candidate in candidates(before, last):
         if candidate.startswith(last):
             print(candidate)
@@ -133,6 +135,4 @@ def _globals() -> set[str]:
 VERBS = (
     Verb("completion", "Print a shell's completion script: source <(mechane completion bash).", completion,
          (positional("shell", ", ".join(SHELLS), metavar="SHELL", choices=SHELLS),), section=SECTION),
-    Verb("__complete", "Print candidates for the shell.", complete,
-         (positional("words", "the words so far", nargs="*"),), section=SECTION),
 )  # fmt: skip

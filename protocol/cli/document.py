@@ -24,8 +24,7 @@ def _lines() -> Iterator[str]:
     sections: dict[str, list[Verb]] = {}
     for module in MODULES:
         for verb in import_module(f".{module}", __package__).VERBS:
-            if not verb.name.startswith("_"):
-                sections.setdefault(verb.section, []).append(verb)
+            sections.setdefault(verb.section, []).append(verb)
     for section, verbs in sections.items():
         yield f"### {section.capitalize()}"
         yield ""

@@ -26,7 +26,8 @@ def nodeinfo(context: Context, options: Namespace) -> int:
         ("Memory size", f"{info['memory_kib']} KiB"),
         ("Memory free", f"{info['memory_free_kib']} KiB"),
         ("Load", " ".join(f"{load:.2f}" for load in info["load"])),
-        ("mechaned", f"{info['version']} (pid {info['pid']}, up {info['uptime_s']:.0f} s)"),
+        ("Host up", f"{info['uptime_s'] / 3600:.1f} h"),
+        ("mechaned", f"{info['version']} (pid {info['pid']})"),
     ]
     context.show_pairs(info, items)
     return OK

@@ -23,7 +23,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "health", "reattach",
     ),
     "api": ("api", "call"),
-    "completion": ("completion", "__complete"),
+    "completion": ("completion",),
 }  # fmt: skip
 
 ALIASES: dict[str, str] = {
@@ -49,6 +49,10 @@ ALIASES: dict[str, str] = {
 }
 
 
+COMPLETE = "__complete"
+"""The hidden verb that completion scripts ask; it takes no options."""
+
+
 def module_of(name: str) -> tuple[str, str] | None:
     """Return the module and the proper name of a verb or alias; None when there is none."""
     proper = ALIASES.get(name, name)
@@ -59,5 +63,5 @@ def module_of(name: str) -> tuple[str, str] | None:
 
 
 def all_names() -> list[str]:
-    """Return the names of all verbs, without aliases and hidden ones."""
-    return sorted(name for verbs in MODULES.values() for name in verbs if not name.startswith("_"))
+    """Return the names of all verbs, without aliases."""
+    return sorted(name for verbs in MODULES.values() for name in verbs)

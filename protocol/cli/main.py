@@ -9,7 +9,7 @@ from importlib import import_module
 
 from ...config.errors import MechaneError
 from . import exits
-from .index import MODULES, module_of
+from .index import COMPLETE, MODULES, module_of
 from .verb import VALUE_OPTIONS, Verb, parser_of
 
 USAGE = "usage: mechane [--socket PATH] [-c URI] [--json] [--deadline S] [-q] VERB …\n"
@@ -24,12 +24,17 @@ def main(argv: Sequence[str]) -> int:
     place = verb_place(argv)
     if place is None:
         return _without_verb(argv)
+    if argv[place] == COMPLETE:
+        from .completion import complete
+
+        return complete(argv[place + 1 :])
     verb = load_verb(argv[place])
     if verb is None:
         sys.stderr.write(f"mechane: there is no verb {argv[place]!r}{_nearest(argv[place])}\n")
         return exits.USAGE
     try:
-        options = parser_of(verb).parse_args([*argv[:place], *argv[place + 1 :]])
+        # Intermixed: `desc web --title My title` has words of one argument on both sides of an option.
+        options = parser_of(verb).parse_intermixed_args([*argv[:place], *argv[place + 1 :]])
     except SystemExit as stop:  # argparse has said what it does not understand
         return int(stop.code or 0)
     from .context import Context
@@ -106,8 +111,7 @@ def overview() -> str:
     sections: dict[str, list[Verb]] = {}
     for module in MODULES:
         for verb in import_module(f".{module}", __package__).VERBS:
-            if not verb.name.startswith("_"):
-                sections.setdefault(verb.section, []).append(verb)
+            sections.setdefault(verb.section, []).append(verb)
     lines = [USAGE, "  mechane VERB --help tells more of a verb\n"]
     for section, verbs in sections.items():
         lines.append(f"\n{section}\n")

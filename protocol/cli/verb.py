@@ -5,7 +5,8 @@ Verbs are plain tuples so that one verb's module loads in a few milliseconds.
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+import os
+from argparse import ArgumentParser, ArgumentTypeError, HelpFormatter, Namespace
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -82,9 +83,20 @@ VALUE_OPTIONS = frozenset({"--socket", "-c", "--connect", "--deadline"})
 """Options of every verb that are followed by a value."""
 
 
+def _formatter(prog: str) -> HelpFormatter:
+    """Return argparse's formatter with a width: to find one out itself, it would load shutil."""
+    try:
+        width = os.get_terminal_size(2).columns - 2
+    except OSError:
+        width = 0
+    return HelpFormatter(prog, width=width if width > 30 else 98)
+
+
 def parser_of(verb: Verb, program: str = "mechane") -> ArgumentParser:
     """Return the parser of one verb, the options of every verb included."""
-    parser = ArgumentParser(prog=f"{program} {verb.name}", description=verb.summary, allow_abbrev=False)
+    parser = ArgumentParser(
+        prog=f"{program} {verb.name}", description=verb.summary, allow_abbrev=False, formatter_class=_formatter
+    )
     for arg in verb.args:
         parser.add_argument(*arg.flags, **arg.settings)
     add_globals(parser)

@@ -9,7 +9,6 @@ import asyncio
 import socket as sockets
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,8 @@ from .outcomes import gone, late, program_name, result_of
 from .waiters import LOST, Reply, Sink, Sinks
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..records import Hello
     from .aio_events import AsyncEventStream
     from .aio_streams import AsyncStream

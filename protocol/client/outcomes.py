@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from pathlib import Path
 from typing import Any
 
 from ...config.errors import ConnectionLost, DeadlineExceeded, MechaneError, OutcomeUnknown, from_wire
@@ -55,4 +54,5 @@ def gone(method: str, lost: LinkLostError, last_error: MechaneError | None) -> M
 
 def program_name() -> str:
     """Return this program's name and pid, for the node's list of clients."""
-    return f"{Path(sys.argv[0] if sys.argv else '').name or 'python'} {os.getpid()}@{socket.gethostname()}"
+    program = sys.argv[0].rpartition("/")[2] if sys.argv else ""
+    return f"{program or 'python'} {os.getpid()}@{socket.gethostname()}"

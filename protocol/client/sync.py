@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,8 @@ from .outcomes import gone, late, program_name, result_of
 from .waiters import BatchWaiter, OpeningWaiter, Reply, Sink, Waiter
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..records import Hello
     from .domain import Domain
     from .events import EventStream

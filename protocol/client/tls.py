@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ...config.errors import AuthenticationFailed, ConnectionLost, SettingsError
 
-DEFAULT_PORT = 16615
+DEFAULT_PORT = 16520
+"""The default of the node's setting tls.port."""
 READ_BYTES = 65536
 SYSTEM_FOLDER = "/etc/mechane/tls"
 
@@ -42,17 +43,17 @@ class Tls:
     def of(host: str, port: int | None = None) -> Tls:
         """Return the settings for a host, with files from the usual places.
 
-        MECHANE_TLS_CA, MECHANE_TLS_CERT and MECHANE_TLS_KEY, else ca.pem, client.pem and
-        client-key.pem in ~/.config/mechane/tls, else in /etc/mechane/tls.
+        MECHANE_TLS_CA, MECHANE_TLS_CERT and MECHANE_TLS_KEY, else ca.crt, client.crt and
+        client.key in ~/.config/mechane/tls, else in /etc/mechane/tls.
         """
         own = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "mechane" / "tls"
         folder = own if own.is_dir() else Path(SYSTEM_FOLDER)
         return Tls(
             host=host,
             port=port or DEFAULT_PORT,
-            ca=os.environ.get("MECHANE_TLS_CA") or str(folder / "ca.pem"),
-            certificate=os.environ.get("MECHANE_TLS_CERT") or str(folder / "client.pem"),
-            key=os.environ.get("MECHANE_TLS_KEY") or str(folder / "client-key.pem"),
+            ca=os.environ.get("MECHANE_TLS_CA") or str(folder / "ca.crt"),
+            certificate=os.environ.get("MECHANE_TLS_CERT") or str(folder / "client.crt"),
+            key=os.environ.get("MECHANE_TLS_KEY") or str(folder / "client.key"),
         )
 
     def context(self) -> ssl.SSLContext:

@@ -1,0 +1,204 @@
+"""The verbs, against a real node with the in-memory hypervisor."""
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from mechane.protocol.cli import exits
+from mechane.protocol.cli.main import main
+from mechane.tests.protocol.cli.conftest import Cli
+from mechane.tests.support.wait import wait_until
+
+
+def test_life_of_a_domain(cli: Cli) -> None:
+    cli.define("web")
+    assert "started" in cli.ok("start", "web", "--paused")
+    assert cli.ok("domstate", "web", "--reason").startswith("paused (")
+    cli.ok("resume", "web")
+    assert cli.ok("domstate", "web") == "running\n"
+    number, uuid = cli.ok("domid", "web").strip(), cli.ok("domuuid", "web").strip()
+    assert cli.ok("domname", uuid) == "web\n"
+    assert cli.ok("domname", number) == "web\n"
+    for verb in ("suspend", "resume", "reset", "reboot"):
+        assert "web" in cli.ok(verb, "web")
+    assert "shutdown" in cli.ok("shutdown", "web", "--mode", "acpi", "--wait")
+    assert cli.ok("wait", "web", "shutoff").startswith("shutoff")
+    cli.ok("start", "web")
+    assert cli.ok("destroy", "web", "--graceful") == "Domain 'web' destroyed\n"
+    assert cli.ok("-q", "start", "web") == ""
+    cli.ok("destroy", "web", "--grace", "0")
+    cli.ok("domrename", "web", "new")
+    assert cli.ok("list", "--all", "--name") == "new\n"
+    assert "undefined" in cli.ok("undefine", "new")
+
+
+def test_lists_and_their_filters(cli: Cli) -> None:
+    for name in ("one", "two", "数据库"):
+        cli.define(name)
+    cli.ok("start", "one")
+    cli.ok("autostart", "two")
+    assert cli.ok("list", "--name") == "one\n"
+    assert cli.ok("list", "--inactive", "--name").split() == ["two", "数据库"]
+    assert cli.ok("list", "--all", "--autostart", "--name") == "two\n"
+    assert cli.ok("list", "--state-shutoff", "--pattern", "t*", "--name") == "two\n"
+    assert cli.ok("list", "--transient", "--name") == ""
+    assert {record["name"] for record in cli.json("list", "--all")} == {"one", "two", "数据库"}
+    titles, _, first, *_ = cli.ok("list", "--all").splitlines()
+    assert titles.split() == ["Id", "Name", "State"]
+    assert first.split()[1:] == ["one", "running"]
+    assert json.loads(cli.ok("list", "--json"))[0]["name"] == "one"
+    cli.ok("autostart", "two", "--disable")
+
+
+def test_descriptions_and_metadata(cli: Cli) -> None:
+    cli.define("web")
+    cli.ok("desc", "web", "--title", "--config", "My", "title")
+    assert cli.ok("desc", "web", "--title") == "My title\n"
+    assert cli.ok("desc", "web") == "No description for domain: web\n"
+    cli.ok("desc", "web", "Longer", "text")
+    assert cli.ok("desc", "web") == "Longer text\n"
+    assert "My title" in cli.ok("list", "--all", "--title")
+    cli.ok("metadata", "web", "http://x", "--key", "x", "--set", "<tag a='1'/>")
+    assert "tag" in cli.ok("metadata", "web", "http://x")
+    cli.ok("metadata", "web", "http://x", "--remove")
+    assert cli.run("metadata", "web", "http://x")[0] == exits.NOT_FOUND
+
+
+def test_xml_out_and_edited(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli.define("web")
+    assert "<name>web</name>" in cli.ok("dumpxml", "web", "--inactive", "--security-info")
+    monkeypatch.setenv("EDITOR", "sed -i s/<vcpu.*vcpu>/<vcpu>3<\\\\/vcpu>/")
+    assert "edited" in cli.ok("edit", "web")
+    assert cli.json("dominfo", "web")["vcpus"] == 3
+    monkeypatch.setenv("EDITOR", "true")
+    assert "not changed" in cli.ok("edit", "web")
+    monkeypatch.setenv("EDITOR", "false")
+    assert cli.run("edit", "web")[0] == exits.FAILED
+    monkeypatch.setenv("EDITOR", "sed -i s/<name>web/<name>/")
+    code, _, err = cli.run("edit", "web")
+    assert code == exits.FAILED
+    assert "error:" in err
+
+
+def test_transient(cli: Cli, tmp_path: Path) -> None:
+    path = cli.define("web")
+    cli.ok("undefine", "web")
+    assert "created" in cli.ok("create", str(path))
+    assert cli.ok("list", "--transient", "--name") == "web\n"
+    assert "Persistent:   no" in cli.ok("dominfo", "web")
+    cli.ok("destroy", "web")
+    assert cli.ok("list", "--all", "--name") == ""
+
+
+def test_statistics_jobs_and_monitor(cli: Cli) -> None:
+    cli.define("web")
+    cli.ok("start", "web")
+    assert "state.state=1" in cli.ok("domstats", "web", "--state")
+    assert "cpu.time" not in cli.ok("domstats", "--state", "--list-active")
+    assert cli.ok("domjobinfo", "web") == "Job type:  none\n"
+    assert cli.run("domjobabort", "web")[0] == exits.NOT_FOUND
+    assert cli.ok("domcontrol", "web") == "ok\n"
+    answer = json.loads(cli.ok("qemu-monitor-command", "web", '{"execute": "query-status"}'))
+    assert "running" in json.dumps(answer)
+    cli.ok("qemu-monitor-command", "--pretty", "web", '{"execute": "query-status"}')
+    assert cli.run("qemu-monitor-command", "web", "--hmp", "info", "status")[0] == exits.OK
+    assert "web" in cli.ok("top", "--once")
+
+
+def test_host_and_administration(cli: Cli) -> None:
+    assert "test:///default" in cli.ok("connections")
+    assert cli.ok("uri") == "test:///default\n"
+    for verb in ("nodeinfo", "version", "hostname", "capabilities", "domcapabilities", "health", "workers"):
+        assert cli.ok(verb)
+    assert cli.ok("ping", "3").count("µs") == 1
+    number = cli.json("client-list")[0]["id"]
+    assert cli.run("client-info", str(number))[0] in (exits.OK, exits.NOT_FOUND)
+    assert cli.run("client-disconnect", "999999")[0] == exits.NOT_FOUND
+    cli.ok("srv-threadpool-set", "libvirtd", "--max-workers", "23")
+    assert "23" in cli.ok("srv-threadpool-info", "libvirtd")
+    assert "router_length:" in cli.ok("limits", "mailbox_length=65")
+    assert cli.json("limits")["mailbox_length"] == 65
+    assert cli.run("limits", "mailbox_length=many")[0] == exits.FAILED
+    cli.ok("log-level", "debug")
+    assert cli.ok("log-level") == "debug\n"
+    cli.ok("log-level", "info")
+    cli.ok("-c", "test:///default", "reattach")
+
+
+def test_events_kept_and_waited_for(cli: Cli) -> None:
+    cli.define("web")
+    since = cli.json("events")[-1]["cursor"]
+    cli.ok("start", "web")
+    assert "started booted" in cli.ok("events", "--since", since, "--kind", "lifecycle")
+    assert "started" in cli.ok("event", "--since", since, "--domain", "web")
+    assert cli.ok("event", "--since", since, "--loop", "--timeout", "0.2").count("web") >= 1
+    assert cli.run("event", "--kind", "watchdog", "--timeout", "0.05")[0] == exits.TOO_LATE
+    line = cli.ok("events", "--follow", "--since", since, "--timeout", "0.2", "--json").splitlines()[0]
+    assert json.loads(line)["event"] == "started"
+    assert "lifecycle" in cli.ok("event", "--list")
+
+
+def test_raw_calls(cli: Cli) -> None:
+    path = cli.define("web")
+    assert json.loads(cli.ok("call", "domain.get_state", "domain=web"))["state"] == "shutoff"
+    assert json.loads(cli.ok("call", "domain.list", '{"active": false}'))[0]["name"] == "web"
+    cli.ok("undefine", "web")
+    assert json.loads(cli.ok("call", "domain.define_xml", f"xml=@{path}"))["name"] == "web"
+    assert cli.run("call", "domain.get_state", "web")[0] == exits.FAILED
+    assert cli.run("call", "domain.nonsense")[0] == exits.NOT_FOUND
+    assert "domain.wait" in cli.ok("api", "domain.")
+    assert "443" in cli.ok("api", "--coverage")
+
+
+def test_exit_codes_and_errors(cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = cli.run("start", "nobody")
+    assert (code, out) == (exits.NOT_FOUND, "")
+    assert "error: " in err
+    assert "try: " in err
+    code, _, err = cli.run("--json", "start", "nobody")
+    assert json.loads(err)["error"]["code"] == "no_domain"
+    assert cli.run("startt", "web")[0] == exits.USAGE
+    assert cli.run("start")[0] == exits.USAGE
+    assert cli.run("list", "--deadline", "soon")[0] == exits.USAGE
+    assert cli.run("define", str(tmp_path / "missing.xml"))[0] == exits.FAILED
+    assert main(["--socket", str(tmp_path / "no"), "list"]) == exits.NO_NODE
+    assert main([]) == exits.USAGE
+    assert main(["--help"]) == exits.OK
+    assert main(["--version"]) == exits.OK
+    assert main(["list", "--help"]) == exits.OK
+    capsys.readouterr()
+
+
+def test_read_only_and_denied(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.define("web")
+    socket = str(cli.node.read_only_socket)
+    assert main(["--socket", socket, "list", "--all", "--name"]) == exits.OK
+    assert "web" in capsys.readouterr().out
+    assert main(["--socket", socket, "start", "web"]) == exits.DENIED
+    capsys.readouterr()
+
+
+def test_deadline_and_interrupt(cli: Cli) -> None:
+    cli.define("web")
+    code, _, _ = cli.run("wait", "web", "running", "--deadline", "0.05")
+    assert code == exits.TOO_LATE
+
+    def interrupt() -> None:
+        wait_until(lambda: waiting() > 0)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def waiting() -> int:
+        with cli.node.connect() as rpc:
+            clients = rpc.call("node.list_clients")
+        return int(sum(client["in_flight"] for client in clients)) - 1  # our own question is one
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    code, _, _ = cli.run("wait", "web", "running")
+    thread.join(15)
+    assert code == exits.INTERRUPTED
+    wait_until(lambda: waiting() == 0)
