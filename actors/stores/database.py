@@ -65,9 +65,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     try:
         (mode,) = connection.execute(schema.SET_WAL).fetchone()
         if mode != "wal":
-            raise sqlite3.OperationalError(
-                f"the file system does not carry write-ahead logging (it is {mode})"
-            )
+            raise sqlite3.OperationalError(f"the file system does not carry write-ahead logging (it is {mode})")
         for setting in schema.WRITER_SETTINGS:
             connection.execute(setting)
     except BaseException:

@@ -38,7 +38,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Remove a key. `if_version`: None whatever is there (also nothing), else exactly that version."""
+    """Remove a key. `if_version`: None whatever is there (also nothing), 0 only nothing, else that version."""
 
     key: str
     if_version: int | None = None

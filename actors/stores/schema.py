@@ -59,13 +59,8 @@ PUT = (
     "INSERT INTO entries (key, version, value) VALUES (?1, 1, ?2)"
     " ON CONFLICT (key) DO UPDATE SET version = version + 1, value = excluded.value RETURNING version"
 )
-PUT_NEW = (
-    "INSERT INTO entries (key, version, value) VALUES (?1, 1, ?2)"
-    " ON CONFLICT (key) DO NOTHING RETURNING version"
-)
-PUT_OVER = (
-    "UPDATE entries SET version = version + 1, value = ?2 WHERE key = ?1 AND version = ?3 RETURNING version"
-)
+PUT_NEW = "INSERT INTO entries (key, version, value) VALUES (?1, 1, ?2) ON CONFLICT (key) DO NOTHING RETURNING version"
+PUT_OVER = "UPDATE entries SET version = version + 1, value = ?2 WHERE key = ?1 AND version = ?3 RETURNING version"
 DELETE = "DELETE FROM entries WHERE key = ?1"
 DELETE_OVER = "DELETE FROM entries WHERE key = ?1 AND version = ?2"
 GET_VERSION = "SELECT version FROM entries WHERE key = ?1"

@@ -148,6 +148,9 @@ def apply_one(connection: sqlite3.Connection, op: Operation) -> int:
         return int(row[0])
     if op.if_version is None:
         connection.execute(schema.DELETE, (op.key,))
+    elif op.if_version == 0:
+        if connection.execute(schema.GET_VERSION, (op.key,)).fetchone() is not None:
+            raise mismatch_of(connection, op)
     elif connection.execute(schema.DELETE_OVER, (op.key, op.if_version)).rowcount != 1:
         raise mismatch_of(connection, op)
     return 0

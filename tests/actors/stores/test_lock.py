@@ -27,9 +27,7 @@ def test_a_second_node_is_refused_and_told_who_holds_the_folder(tmp_path: Path) 
 def test_a_killed_node_leaves_no_lock(tmp_path: Path) -> None:
     options = child_options()
     del options["capture_output"]
-    child = subprocess.Popen(
-        child_argv("write_until_killed", tmp_path, "0"), stdout=subprocess.PIPE, **options
-    )
+    child = subprocess.Popen(child_argv("write_until_killed", tmp_path, "0"), stdout=subprocess.PIPE, **options)
     with child:
         assert child.stdout is not None
         assert child.stdout.readline() == "open\n"

@@ -46,7 +46,7 @@ def test_versions_grow_from_one(store: SqliteStore) -> None:
 
 @pytest.mark.parametrize(
     ("op", "found"),
-    [(Put("a", b"x", 0), 1), (Put("a", b"x", 2), 1), (Put("b", b"x", 1), 0), (Delete("a", 2), 1)],
+    [(Put("a", b"x", 0), 1), (Put("a", b"x", 2), 1), (Put("b", b"x", 1), 0), (Delete("a", 2), 1), (Delete("a", 0), 1)],
 )
 def test_mismatch_says_what_is_there(store: SqliteStore, op: Put | Delete, found: int) -> None:
     apply(store, Put("a", b"1"))
@@ -57,15 +57,13 @@ def test_mismatch_says_what_is_there(store: SqliteStore, op: Put | Delete, found
 
 
 def test_delete_of_what_is_not_there_is_no_error(store: SqliteStore) -> None:
-    assert apply(store, Delete("a")) == [0]
+    assert apply(store, Delete("a"), Delete("a", 0)) == [0, 0]
 
 
 def test_list_is_ordered_and_keeps_to_the_prefix(store: SqliteStore) -> None:
     apply(store, *(Put(key, key.encode()) for key in ("b/2", "b/1", "a/1", "b", "b0", "c/1", "b/\u00e9")))
     assert [entry.key for entry in store.list("b/")] == ["b/1", "b/2", "b/\u00e9"]
-    assert [entry.key for entry in store.list("")] == sorted(
-        ["b/2", "b/1", "a/1", "b", "b0", "c/1", "b/\u00e9"]
-    )
+    assert [entry.key for entry in store.list("")] == sorted(["b/2", "b/1", "a/1", "b", "b0", "c/1", "b/\u00e9"])
     assert store.list("x") == []
 
 
@@ -160,9 +158,7 @@ def test_close_gives_up_at_its_deadline(tmp_path: Path) -> None:
     store.close(TIMEOUT_S)
 
 
-def test_a_caller_that_fails_in_its_callback_harms_nobody(
-    store: SqliteStore, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_caller_that_fails_in_its_callback_harms_nobody(store: SqliteStore, caplog: pytest.LogCaptureFixture) -> None:
     def broken(outcome: object) -> None:
         raise ValueError("a bug of the caller")
 
