@@ -18,6 +18,9 @@ from .filling import RandomBytes
 from .summary import DomainSummary
 from .validation import validate
 
+# Names that are given to the host's ends of interfaces at start, where the XML gives none
+GENERATED_NAMES = ("vnet", "macvtap", "macvlan")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveInfo:
@@ -49,14 +52,22 @@ def format(domain: Domain, *, secure: bool = False, live: LiveInfo | None = None
 
 
 def _at_rest(domain: Domain) -> Domain:
-    """Return `domain` without the aliases that the start gave."""
-    given = [d for d in domain.devices.every() if d.alias.name and not d.alias.name.startswith(USER_ALIAS)]
-    if not given:
-        return domain
+    """Return `domain` without what a start chose and no field by itself tells: as libvirt writes it inactive."""
     domain = domain.copy()
-    for device in domain.devices.every():
-        if device.alias.name and not device.alias.name.startswith(USER_ALIAS):
+    devices = domain.devices
+    for device in devices.every():
+        if device.given("alias") and not (device.alias.name or "").startswith(USER_ALIAS):
             device.alias.name = None
+    for interface in devices.interfaces:
+        if interface.given("target") and (interface.target.dev or "").startswith(GENERATED_NAMES):
+            interface.target.dev = None
+    for chardev in (*devices.serials, *devices.parallels, *devices.consoles, *devices.channels):
+        for source in chardev.sources if chardev.type == "pty" else ():
+            source.path = None
+    for graphics in devices.graphics:
+        if graphics.autoport and graphics.port is not None:
+            graphics.port = None if graphics.type == "spice" else -1
+            graphics.tls_port = None
     return domain
 
 

@@ -269,3 +269,20 @@ def test_devices_can_be_built_by_hand() -> None:
     assert device.source.vendor is None
     with pytest.raises(TypeError):
         Hostdev(tpye="usb")  # type: ignore[call-arg]  # the mistake under test
+
+
+def test_what_a_start_chose_is_not_kept() -> None:
+    text = xml(
+        "<interface type='user'><target dev='vnet3'/></interface>"
+        "<interface type='user'><target dev='mine'/></interface>"
+        "<serial type='pty'><source path='/dev/pts/4'/></serial><graphics type='vnc' autoport='yes' port='5907'/>"
+        "<graphics type='vnc' port='5908'/>"
+    )
+    stored = domain.check_define(text)[0].decode()
+    assert "vnet3" not in stored
+    assert "dev='mine'" in stored
+    assert "/dev/pts" not in stored
+    assert "5907" not in stored
+    assert "5908" in stored
+    live = domain.format(domain.parse(text), live=domain.LiveInfo(id=1))
+    assert all(word in live for word in ("vnet3", "/dev/pts/4", "5907"))
