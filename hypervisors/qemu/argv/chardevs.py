@@ -138,7 +138,7 @@ class Backend:
         options: dict[str, Any] = {"host": source.host or "", "port": source.service}
         options |= self._listening(source) | self._reconnect(source.reconnect, listening=listening)
         if source.tls:
-            folder = self.build.resources.tls_dirs.get("chardev")
+            folder = self.build.certificates("chardev")
             if folder is None:
                 raise self._refuse("source/@tls", "the node has no TLS certificates for character devices")
             options["tls-creds"] = self.build.object(
@@ -149,7 +149,8 @@ class Backend:
 
     def _unix(self, source: ChardevSource) -> tuple[str, dict[str, Any]]:
         listening = source.mode != "connect"
-        fds = self.build.use_fds(f"{self.alias}.socket")
+        fds = self.build.resources.fds.get(f"{self.alias}.socket", ())
+        self.build.fds.extend(fds)
         if listening and not source.path:
             source.path = f"{self.build.resources.guest_dir}/{self.alias}.sock"
         where: dict[str, Any] = {"fd": fds[0]} if fds else {"path": self._path(source)}

@@ -112,7 +112,7 @@ class Build:
 
     def use_fds(self, purpose: str) -> tuple[int, ...]:
         """Return the descriptors that the node opened for `purpose`, and have them inherited."""
-        fds = tuple(self.resources.fds.get(purpose, ()))
+        fds = tuple(self.resources.fds.get(purpose, (0,) if self.resources.check_only else ()))
         self.fds.extend(fds)
         return fds
 
@@ -122,7 +122,18 @@ class Build:
 
     def secret_file(self, purpose: str) -> str | None:
         """Return the file that holds a secret, or None where the node has none."""
-        return self.resources.secrets.get(purpose)
+        return self.resources.secrets.get(purpose, self._assumed(purpose))
+
+    def helper_socket(self, purpose: str) -> str | None:
+        """Return the socket of a helper that the node started for `purpose`, or None."""
+        return self.resources.sockets.get(purpose, self._assumed(purpose))
+
+    def certificates(self, use: str) -> str | None:
+        """Return the folder of X.509 certificates for a use, or None where the node has none."""
+        return self.resources.tls_dirs.get(use, self._assumed(use))
+
+    def _assumed(self, name: str) -> str | None:
+        return f"{self.resources.guest_dir}/{name}" if self.resources.check_only else None
 
     # addresses
 

@@ -51,7 +51,7 @@ def _add_9p(build: Build, item: Filesystem) -> None:
 
 def _add_virtiofs(build: Build, item: Filesystem) -> None:
     alias = build.alias(item)
-    path = item.source.socket or build.resources.sockets.get(f"{alias}.virtiofsd")
+    path = item.source.socket or build.helper_socket(f"{alias}.virtiofsd")
     if path is None:
         raise build.refuse(item, "driver/@type", "the node starts no virtiofsd yet",
                            remedy="Use a 9p folder (driver type='path'), or <source socket=…> of one that runs")

@@ -26,7 +26,7 @@ class FirmwareBuilder:
 
     def choose(self) -> None:
         """Write the firmware that firmware='efi' asks for into the definition, before anything is built."""
-        if self.os.firmware == "efi":
+        if self.os.firmware == "efi" and (self.build.resources.firmware or not self.build.resources.check_only):
             self._select()
 
     def add(self) -> None:

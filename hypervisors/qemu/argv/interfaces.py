@@ -61,7 +61,7 @@ class InterfaceBuilder:
     def _add_user(self) -> None:
         backend: dict[str, Any] = {"type": "user", "id": self.name}
         if self.item.backend is not None and self.item.backend.type == "passt":
-            path = self.build.resources.sockets.get(f"{self.alias}.passt")
+            path = self.build.helper_socket(f"{self.alias}.passt")
             if path is None:
                 raise self._refuse("backend/@type", "the node has no passt running for this interface",
                                    remedy="Leave <backend> out: QEMU's own user network")

@@ -138,6 +138,8 @@ class MemoryBuilder:
     def _huge_path(self, page_kib: int, part: Element) -> str | None:
         if page_kib <= 4:
             return None
+        if self.build.resources.check_only:
+            return self.build.resources.guest_dir
         return self.build.resources.huge_page_dirs.get(page_kib) or self._no_pages(page_kib, part)
 
     def _no_pages(self, page_kib: int, part: Element) -> str:

@@ -70,6 +70,8 @@ class Resources:
     """Folders of X.509 certificates, by use: nbd, chardev, vnc, spice."""
     nvram_dir: str = ""
     """Folder for the variables of UEFI guests."""
+    check_only: bool = False
+    """Only find out whether the definition can be built: what the node opens at a start counts as there."""
     sandbox: bool = True
     incoming: str | None = None
     """Where a restored or migrated guest's state comes from (-incoming)."""

@@ -76,7 +76,7 @@ def add_generation(build: Build) -> None:
     """Add the number that changes when the guest goes back in time, and the vmcoreinfo note."""
     genid = build.domain.genid
     if genid is not None:
-        value = genid.value or build.resources.generation
+        value = genid.value or build.resources.generation or ("auto" if build.resources.check_only else None)
         if value is None:
             raise build.refuse(genid, "", "the node gave no generation number")
         build.device(genid, {"driver": "vmgenid", "guid": value, "id": "vmgenid0"})

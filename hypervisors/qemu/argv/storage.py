@@ -150,7 +150,7 @@ class SourceBuilder:
     def _tls(self) -> str | None:
         if not self.source.tls:
             return None
-        folder = self.build.resources.tls_dirs.get(self.source.protocol or "")
+        folder = self.build.certificates(self.source.protocol or "")
         if folder is None:
             raise self._refuse("source/@tls", f"the node has no TLS certificates for {self.source.protocol}",
                                remedy="Set the folder of certificates in the driver's settings")

@@ -28,7 +28,7 @@ def add_tpms(build: Build) -> None:
             build.use_file(path, read_only=False, kind="device")
             build.option("-tpmdev", as_keys("passthrough", {"id": name, "path": path}))
         else:
-            socket = build.resources.sockets.get(f"{alias}.swtpm")
+            socket = build.helper_socket(f"{alias}.swtpm")
             if socket is None and backend.type == "external" and backend.source is not None:
                 socket = backend.source.path
             if socket is None:

@@ -94,7 +94,7 @@ class PciPlanner:
                 self._take(buses, device, plug)
         return buses
 
-    def _all_plugs(self) -> list[tuple[Device, Plug]]:
+    def _all_plugs(self) -> list[tuple[Device, int]]:
         found = list(self.plugs.in_order(self.domain))
         found.extend(
             (item, CONVENTIONAL)
@@ -103,7 +103,7 @@ class PciPlanner:
         )
         return found
 
-    def _take(self, buses: Buses, device: Device, plug: Plug) -> None:
+    def _take(self, buses: Buses, device: Device, plug: int) -> None:
         address = device.address
         if isinstance(address, PciAddress) and address.domain:
             raise refuse(self.domain, device, "address/@domain", "only PCI domain 0 is there")
@@ -129,7 +129,7 @@ class PciPlanner:
             self._find(buses, made, NEEDS[buses.all[index].model])
             known = {item.index for item in self._pci_controllers()}
 
-    def _find(self, buses: Buses, device: Device, plug: Plug, function: int | None = None) -> Slot:
+    def _find(self, buses: Buses, device: Device, plug: int, function: int | None = None) -> Slot:
         try:
             return buses.take_next(plug, function)
         except PlaceRefused as error:
@@ -151,7 +151,7 @@ class PciPlanner:
             if not dry:
                 give(device, place)
 
-    def _place_companion(self, buses: Buses, device: Controller, plug: Plug, slots: dict[int, Slot]) -> Slot:
+    def _place_companion(self, buses: Buses, device: Controller, plug: int, slots: dict[int, Slot]) -> Slot:
         """Put the controllers of one USB 2 bus into one slot."""
         function = USB2[device.model or ""]
         first = slots.get(device.index or 0)

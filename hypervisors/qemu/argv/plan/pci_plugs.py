@@ -44,11 +44,11 @@ class Plugs:
     def __init__(self, *, express: bool) -> None:
         self.express = EXPRESS if express else CONVENTIONAL
 
-    def virtio(self, model: str | None) -> Plug:
+    def virtio(self, model: str | None) -> int:
         """Return what a virtio device needs: a transitional one only works in a conventional slot."""
         return CONVENTIONAL if model == "virtio-transitional" else self.express
 
-    def controller(self, item: Controller) -> Plug | None:
+    def controller(self, item: Controller) -> int | None:
         """Return what a controller needs, None where it is no PCI device."""
         kind, model = item.type, item.model
         if kind == "pci":
@@ -65,7 +65,7 @@ class Plugs:
             return None if model in (None, "ncr53c90") else CONVENTIONAL
         return self.virtio(model) if kind == "virtio-serial" else None
 
-    def in_order(self, domain: Domain) -> Iterator[tuple[Device, Plug]]:
+    def in_order(self, domain: Domain) -> Iterator[tuple[Device, int]]:
         """Yield the devices that get a slot, in order; PCI controllers first, USB 2 companions too."""
         devices = domain.devices
         for controller in devices.controllers:
@@ -90,7 +90,7 @@ class Plugs:
         yield from self._hostdevs(domain)
         yield from self._others(domain)
 
-    def _interfaces(self, domain: Domain) -> Iterator[tuple[Device, Plug]]:
+    def _interfaces(self, domain: Domain) -> Iterator[tuple[Device, int]]:
         for interface in domain.devices.interfaces:
             model = interface.model.type
             if interface.type == "hostdev" or model == "usb-net":
@@ -100,7 +100,7 @@ class Plugs:
             else:
                 yield interface, self.express if model in ("e1000e", "igb") else CONVENTIONAL
 
-    def _hostdevs(self, domain: Domain) -> Iterator[tuple[Device, Plug]]:
+    def _hostdevs(self, domain: Domain) -> Iterator[tuple[Device, int]]:
         for interface in domain.devices.interfaces:
             if interface.type == "hostdev":
                 yield interface, self.express
@@ -112,7 +112,7 @@ class Plugs:
             elif hostdev.type == "scsi_host":
                 yield hostdev, self.virtio(hostdev.model)
 
-    def _others(self, domain: Domain) -> Iterator[tuple[Device, Plug]]:
+    def _others(self, domain: Domain) -> Iterator[tuple[Device, int]]:
         devices = domain.devices
         balloon = devices.memballoon
         if balloon is not None and balloon.model != "none":
@@ -136,7 +136,7 @@ class Plugs:
                 yield serial, CONVENTIONAL
         yield from self._late(domain)
 
-    def _late(self, domain: Domain) -> Iterator[tuple[Device, Plug]]:
+    def _late(self, domain: Domain) -> Iterator[tuple[Device, int]]:
         devices = domain.devices
         if devices.iommu is not None and devices.iommu.model == "virtio":
             yield devices.iommu, self.express | Plug.INTEGRATED
@@ -151,7 +151,7 @@ class Plugs:
             if panic.model == "pvpanic":
                 yield panic, CONVENTIONAL | Plug.INTEGRATED
 
-    def video(self, kind: str | None) -> Plug | None:
+    def video(self, kind: str | None) -> int | None:
         """Return what a video device needs, None for those that are no PCI device."""
         if kind == "virtio" or kind == "bochs":
             return self.express
