@@ -88,11 +88,15 @@ def _number_controllers(domain: Domain) -> None:
     for controller in domain.devices.controllers:
         if controller.index is not None:
             taken.setdefault(controller.type, set()).add(controller.index)
+    lowest: dict[str, int] = {}
     for controller in domain.devices.controllers:
         if controller.index is None:
             used = taken.setdefault(controller.type, set())
-            controller.index = next(index for index in range(len(used) + 1) if index not in used)
-            used.add(controller.index)
+            index = lowest.get(controller.type, 0)
+            while index in used:
+                index += 1
+            used.add(index)
+            controller.index = lowest[controller.type] = index
 
 
 def _pair_console_with_serial(domain: Domain) -> None:

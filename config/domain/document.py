@@ -10,7 +10,7 @@ from ..errors import XmlError
 from ..xml.binding import bind, write
 from ..xml.fields import View
 from ..xml.reader import MAX_BYTES, read
-from ..xml.survey import list_unknown, secret_paths
+from ..xml.survey import count_unknown, list_unknown, secret_paths
 from .completion import complete
 from .device import USER_ALIAS
 from .domain import Domain
@@ -90,7 +90,7 @@ def summary_of(domain: Domain) -> DomainSummary:
         max_vcpus=maximum,
         emulator=domain.devices.emulator or "",
         passthrough=any(field.space is not None and domain.given(field.name) for field in domain.FIELDS),
-        unknown=len(list_unknown(domain, "/domain")),
+        unknown=count_unknown(domain),
     )
 
 

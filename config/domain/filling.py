@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 RandomBytes = Callable[[int], bytes]
@@ -53,6 +52,8 @@ class Filling:
 
 def seeded(seed: bytes) -> RandomBytes:
     """Return a source of bytes that follows from `seed`: the same definition filled in the same way."""
+    import hashlib  # costs more than all of this file, and only repeatable fillings need it
+
     counter = [0]
 
     def take(count: int) -> bytes:

@@ -14,7 +14,7 @@ _SPECIAL_IN_ATTRIBUTE = str.maketrans(
     }
 )  # fmt: skip
 # XML 1.0, production 2 (Char): what no document may hold, escaped or not
-ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def escape(text: str) -> str:

@@ -24,7 +24,7 @@ from mechane.config.xml.convert import (
 )
 from mechane.config.xml.fields import Space, View, attr, body, flag, text, texts
 from mechane.config.xml.reader import read
-from mechane.config.xml.survey import declared, differences, list_unknown, path_of, secret_paths, walk
+from mechane.config.xml.survey import count_unknown, declared, differences, list_unknown, path_of, secret_paths, walk
 
 SPACE = Space("urn:extra", "x")
 
@@ -107,6 +107,7 @@ def test_unknown_content_is_kept_in_order_and_reported() -> None:
         "/play/@z", "/play/b[1]", "/play/b[2]", "/play/title", "/play/text()", "/play/title/@lang", "/play/title/i",
         "/play/actor[1]/@q", "/play/actor[1]/c",
     ]  # fmt: skip
+    assert count_unknown(model) == len(list_unknown(model, "/play"))
     again = play(write(model, "play"))
     assert again == model
     assert write(again, "play") == write(model, "play")
