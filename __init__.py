@@ -25,12 +25,14 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
+if not TYPE_CHECKING:  # type checkers read the imports above, and know each name that is not there
 
-    if name == "errors":
-        return import_module(".config.errors", __name__)
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module mechane has no attribute {name!r}")
-    return getattr(import_module(f".{home}", __name__), name)
+    def __getattr__(name: str) -> Any:
+        from importlib import import_module
+
+        if name == "errors":
+            return import_module(".config.errors", __name__)
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module mechane has no attribute {name!r}")
+        return getattr(import_module(f".{home}", __name__), name)

@@ -80,11 +80,13 @@ class Link:
         self._ids = itertools.count(1)
         self._pending: dict[int, Pending] = {}
         self._send_lock = threading.Lock()
-        self._lead = allocate_lock()
+        self._lead: dict[int, Waiter] = {}
+        """Under 0 the waiter whose thread reads: a lock that knows its owner, taken by setdefault (atomic)."""
         self._followers: dict[int, Waiter] = {}
         self._tick_s = 0.0
         self._read_bytes = READ_BYTES
-        self._closed = False
+        self._nobody = Waiter()
+        self._disposed = False
         transport.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(SEND_TIMEOUT_S))
 
     # Sending
@@ -216,13 +218,13 @@ class Link:
         """
         if waiter.reply is not None:
             return True
-        if self._lead.acquire(False):
-            try:
+        lead = self._lead
+        try:  # entered before the lead is taken: an interrupt in between would leave it taken for ever
+            if lead.setdefault(0, waiter) is waiter:
                 return self._read_until(waiter, deadline)
-            finally:
-                self._lead.release()
-                if self._followers:
-                    self._hand_over()
+        finally:
+            if lead.get(0) is waiter:
+                self._leave_lead()
         return self._follow(waiter, deadline)
 
     def _follow(self, waiter: Waiter, deadline: float) -> bool:
@@ -232,27 +234,35 @@ class Link:
         lock.acquire()
         key = id(waiter)
         try:
-            while waiter.reply is None:
+            while waiter.reply is None and not self._disposed:
                 self._followers[key] = waiter
-                if self._lead.acquire(False):
-                    try:
-                        return self._read_until(waiter, deadline)
-                    finally:
-                        self._lead.release()
+                if self._lead.setdefault(0, waiter) is waiter:
+                    return self._read_until(waiter, deadline)
                 remaining_s = deadline - monotonic()
                 if remaining_s <= 0:
                     return False
-                if waiter.reply is None:
+                if waiter.reply is None and not self._disposed:
                     lock.acquire(timeout=min(remaining_s, LONGEST_SLEEP_S))
             return True
         finally:
             self._followers.pop(key, None)
             waiter.lock = None
-            self._hand_over()  # also when leaving without a reply: the hand-over may have come here
+            if self._lead.get(0) is waiter:
+                self._leave_lead()
+            else:
+                self._hand_over()  # leaving without a reply: the hand-over may have come here
+
+    def _leave_lead(self) -> None:
+        """Give up reading: to a sleeper, or for good when the connection is broken."""
+        self._lead.pop(0, None)
+        if self.broken is not None:
+            self._dispose()
+        elif self._followers:
+            self._hand_over()
 
     def _hand_over(self) -> None:
         """Wake one sleeper to read, unless somebody reads."""
-        while self._followers and not self._lead.locked():
+        while self._followers and not self._lead:
             try:
                 _, waiter = self._followers.popitem()
             except KeyError:  # another thread took the last one
@@ -346,11 +356,26 @@ class Link:
     def close(self) -> None:
         """Close the connection; calls that wait get `LOST`. Any thread, more than once if need be."""
         self.fail("closed by this client")
-        # The descriptor is given back only when no thread can be inside a system call on it.
-        with self._lead, self._send_lock:
-            if not self._closed:
-                self._closed = True
+        self._dispose()
+
+    def _dispose(self) -> None:
+        """Give the descriptor back, when no thread can be inside a system call on it.
+
+        Takes the lead for good; a leader that is still reading does this when it leaves.
+        """
+        if self._lead.setdefault(0, self._nobody) is not self._nobody:
+            return
+        with self._send_lock:
+            if not self._disposed:
+                self._disposed = True
                 self._transport.close()
+        while self._followers:
+            try:
+                _, waiter = self._followers.popitem()
+            except KeyError:  # another thread took the last one
+                return
+            if waiter.lock is not None:
+                wake(waiter.lock)
 
 
 def _timeval(seconds: float) -> bytes:

@@ -199,16 +199,13 @@ class Client:
     @property
     def hello(self) -> Hello:
         """Return what the node said of itself when the connection was made."""
+        self._connected(monotonic() + self._timeout_s)
         waiter = self._hello
-        link = self._link
-        if waiter is None or link is None or link.broken is not None:
-            link = self._connected(monotonic() + self._timeout_s)
-            waiter = self._hello
-        assert waiter is not None
-        if not link.wait(waiter, monotonic() + self._timeout_s):
-            raise late("session.hello", self._timeout_s)
-        told: Hello = result_of(waiter.reply)
-        return told
+        if waiter is not None and waiter.reply:
+            told: Hello = result_of(waiter.reply)
+            return told
+        # A waiter is for one thread: ask once more rather than wait for that answer.
+        return self.session.hello(self._name or program_name())
 
     def close(self) -> None:
         """Close the connection; calls that wait in other threads fail. Any thread."""

@@ -1,5 +1,6 @@
 """The client for threads, against a small node on a real socket."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -248,3 +249,58 @@ def test_garbage_from_the_node_breaks_the_connection(client: Client, peer: Peer)
         client.domain.start("web")
     thread.join(10)
     assert client.session.ping("on") == "on"
+
+
+def test_late_calls_never_strand_the_others(
+    client: Client, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines, "MARGIN_S", 0.0)
+    peer.hold.add("domain.wait")
+    late: list[int] = []
+
+    def be_late() -> None:
+        for number in range(40):
+            with pytest.raises(DeadlineExceeded):
+                client.domain.wait("web", ["running"], deadline_s=0.0005 * (number % 5))
+            late.append(number)
+
+    def be_quick() -> None:
+        for number in range(300):
+            assert client.session.ping(str(number)) == str(number)
+
+    threads = [threading.Thread(target=run) for run in (be_late, be_quick) * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert len(late) == 160
+    assert not client._link._pending  # type: ignore[union-attr]
+    assert not client._link._followers  # type: ignore[union-attr]
+
+
+def test_connections_that_break_all_the_time_strand_nobody(client: Client, peer: Peer) -> None:
+    done: list[str] = []
+    stop = threading.Event()
+
+    def ask(name: str) -> None:
+        for number in range(100):
+            with contextlib.suppress(ConnectionLost):  # broken twice in one call
+                client.session.ping(f"{name}{number}")
+        done.append(name)
+
+    def spoil() -> None:
+        while not stop.wait(0.005):
+            for served in list(peer.clients):
+                served.hang_up()
+
+    spoiler = threading.Thread(target=spoil)
+    threads = [threading.Thread(target=ask, args=(name,)) for name in "abcd"]
+    for thread in (spoiler, *threads):
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    stop.set()
+    spoiler.join(10)
+    assert sorted(done) == list("abcd")
+    assert client.session.ping("well") == "well"
