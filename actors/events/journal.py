@@ -25,14 +25,12 @@ from .cursor import cursor_prefix, decode_cursor
 from .frames import pack_event
 
 DEFAULT_LENGTH = 10_000
-HOT = 256
-"""So many of the last events keep their packed form, for subscribers that are a little behind."""
 
 Listener = Callable[[], None]
 
 
 class Record:
-    """An event with its number; `packed` is its map, packed once for all subscribers."""
+    """An event with its number; `packed` is its map, packed once for all subscribers and lists."""
 
     __slots__ = ("event", "number", "packed")
 
@@ -96,6 +94,7 @@ class Journal:
         self._lock = threading.Lock()
         self._ring: list[Record | None] = [None] * length
         self._head = 0
+        self._lowest = 1
         self._listeners: tuple[Listener, ...] = ()
 
     def append(self, event: dict[str, Any], /) -> int:
@@ -109,14 +108,22 @@ class Journal:
             event["time"] = self._clock()
         with self._lock:
             number = self._head + 1
-            self._ring[number % self.length] = Record(number, event)
-            cooled = self._ring[(number - HOT) % self.length] if self.length > HOT else None
+            record = self._ring[number % self.length] = Record(number, event)
             self._head = number
-        if cooled is not None:
-            cooled.packed = None
+        self.packed(record)  # now, so that a list of thousands only joins
         for listener in self._listeners:
             listener()
         return number
+
+    def resize(self, length: int) -> None:
+        """Keep `length` events from now on; the newest of those kept stay. Any thread."""
+        with self._lock:
+            oldest = max(self.oldest, self._head - length + 1)
+            ring: list[Record | None] = [None] * length
+            for number in range(oldest, self._head + 1):
+                ring[number % length] = self._ring[number % self.length]
+            self._ring, self.length = ring, length
+            self._lowest = oldest
 
     def listen(self, listener: Listener) -> None:
         """Call `listener` after each append, on the appending thread; it must never wait."""
@@ -131,7 +138,7 @@ class Journal:
     @property
     def oldest(self) -> int:
         """The number of the oldest event kept (of the next one, when there is none)."""
-        return max(1, self._head - self.length + 1)
+        return max(self._lowest, self._head - self.length + 1)
 
     def cursor(self, number: int) -> str:
         """Return the cursor after event `number`."""
@@ -197,12 +204,10 @@ class Journal:
         return {"cursor": self.cursor(record.number), **record.event}
 
     def packed(self, record: Record) -> bytes:
-        """Return an event's map packed; packed once while it is hot."""
+        """Return an event's map packed. Any thread; two that come at once pack the same."""
         packed = record.packed
         if packed is None:
-            packed = pack_event(self.event_map(record))
-            if record.number > self._head - HOT:
-                record.packed = packed
+            packed = record.packed = pack_event(self.event_map(record))
         return packed
 
     def gap_map(self, gap: Gap) -> dict[str, Any]:

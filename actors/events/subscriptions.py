@@ -80,13 +80,9 @@ class Subscriptions:
 
         Raises: NotFound.
         """
-        found = next(
-            (other for other in self._all if other.number == number and other.session is session), None
-        )
+        found = next((other for other in self._all if other.number == number and other.session is session), None)
         if found is None:
-            raise NotFound(
-                f"this client has no subscription {number}", path="params.subscription", value=number
-            )
+            raise NotFound(f"this client has no subscription {number}", path="params.subscription", value=number)
         found.end()
         self._forget({found})
 

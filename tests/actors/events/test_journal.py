@@ -1,6 +1,7 @@
 """The journal: numbers without holes, a bounded past, cursors, gaps that are said."""
 
 import threading
+from pathlib import Path
 
 import msgpack
 import pytest
@@ -136,6 +137,34 @@ def test_filters() -> None:
     assert not EventFilter(domain="x").matches({"kind": "connection", "event": "closed"})
     with pytest.raises(InvalidArgument, match="lifecycel"):
         EventFilter(kinds=["lifecycel"])
+
+
+def test_odd_values_become_text_and_never_fail() -> None:
+    journal = journal_of(0)
+    journal.append(event(1, data={"big": 2**70, "n": 1}))
+    journal.append(event(2, data={"object": Path("/x"), "half": "\ud800", "n": 2}))
+    deep: list[object] = []
+    for _ in range(600):
+        deep = [deep]
+    journal.append(event(3, data={"deep": deep}))
+    first, second, third = msgpack.unpackb(list_events_packed(journal, EventFilter(), None, 10))
+    assert first["data"] == {"big": str(2**70), "n": 1}
+    assert third["data"].startswith("{'deep'")
+    assert second["data"] == {"object": "/x", "half": "?", "n": 2}
+
+
+@pytest.mark.parametrize(("length", "kept"), [(3, range(23, 26)), (10, range(16, 26)), (50, range(16, 26))])
+def test_the_length_changes_while_running(length: int, kept: range) -> None:
+    journal = journal_of(25)
+    journal.resize(length)
+    assert [e["data"]["n"] for e in journal.since(None)[0]] == list(kept)
+    for number in range(26, 40):
+        journal.append(event(number))
+    first = max(40 - length, kept.start)
+    assert [e["data"]["n"] for e in journal.since(None)[0]] == list(range(first, 40))
+    gap = journal.since(journal.cursor(1))[1]
+    assert gap is not None
+    assert gap.missed == first - 2
 
 
 def test_many_threads_append() -> None:

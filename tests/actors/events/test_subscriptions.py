@@ -25,9 +25,7 @@ class Node:
         self.journal = Journal("node1", length=length, clock=lambda: 1.0)
         self.subscriptions = Subscriptions(self.journal)
 
-    def subscribe(
-        self, session: FakeSession, since: str | None = None, f: EventFilter = ALL
-    ) -> dict[str, Any]:
+    def subscribe(self, session: FakeSession, since: str | None = None, f: EventFilter = ALL) -> dict[str, Any]:
         """Subscribe and start at once."""
         subscription = self.subscriptions.subscribe(session, f, since)
         subscription.start()
@@ -158,8 +156,7 @@ def test_four_appending_threads_three_subscribers(node: Node) -> None:
     for session, f in zip(sessions, (ALL, ALL, only_even), strict=True):
         big.subscribe(session, f=f)
     threads = [
-        threading.Thread(target=big.append, args=(range(first, first + 10_000),))
-        for first in range(0, 40_000, 10_000)
+        threading.Thread(target=big.append, args=(range(first, first + 10_000),)) for first in range(0, 40_000, 10_000)
     ]
     for thread in threads:
         thread.start()
