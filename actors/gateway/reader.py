@@ -49,7 +49,8 @@ class Reader:
     """Decodes what one session receives; gateway thread only."""
 
     __slots__ = (
-        "_end", "_frame_bytes", "_large", "_leftover", "_owner", "_partial_since", "_position", "_scheduled",
+        "__weakref__", "_end", "_frame_bytes", "_large", "_leftover", "_owner", "_partial_since", "_position",
+        "_scheduled",
         "_session", "_unpacker",
     )  # fmt: skip
 
