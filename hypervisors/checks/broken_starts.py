@@ -6,7 +6,7 @@ import asyncio
 
 from ...config.errors import Cancelled, MechaneError, StoreError
 from ..contract import CancelFlag, Handle
-from ..facts import Exited, Fact, Spawned
+from ..facts import Fact, Spawned
 from .lab import CheckFailed, Lab, Trial, expect
 
 MOST_STEPS = 50
@@ -117,7 +117,6 @@ async def is_killed_while_it_starts(lab: Lab) -> None:
     trial.facts.on_fact = on_fact
     await lab.refuses(lab.start(trial=trial), "the start of a guest that was killed at once")
     await lab.nothing_left(trial)
-    expect(len(trial.facts.of(Exited)) == 1, "a guest killed while it started must report Exited once")
 
 
 STARTS = (

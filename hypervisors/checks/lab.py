@@ -127,6 +127,8 @@ class Trial:
     facts: Recorder
     handles: list[Handle] = field(default_factory=list)
     started: Started | None = None
+    before: int = 0
+    """How many facts there were when the start returned; the node digests those as part of it."""
 
     def kill_handle(self) -> KillHandle:
         """Return the kill handle that `Spawned` brought."""
@@ -172,6 +174,8 @@ class Lab:
             cancel=cancel or CancelFlag(), record=keep, facts=trial.facts,
         )  # fmt: skip
         trial.started = await self.soon(self.driver.start(request), "start")
+        trial.handles.append(trial.started.handle)
+        trial.before = len(trial.facts.all())
         return trial
 
     def trial(self, target: Target) -> Trial:
@@ -225,8 +229,9 @@ class Lab:
 
     async def nothing_left(self, trial: Trial) -> None:
         """Demand that a start which failed left no guest, process or file."""
-        if trial.facts.of(Spawned):
-            await self.ended(trial)
+        await asyncio.sleep(0.02)  # an exit may be reported late, but no more than once
+        exits = trial.facts.of(Exited)
+        expect(len(exits) <= len(trial.facts.of(Spawned)), f"a failed start reported Exited {len(exits)} times")
         for handle in trial.handles:
             again = self.driver.reattach(trial.target, handle, Recorder())
             expect(

@@ -36,7 +36,8 @@ async def suspends_and_resumes(lab: Lab) -> None:
 
 async def _changes(lab: Lab, trial: Trial, wanted: list[tuple[str, State]]) -> None:
     def seen() -> list[tuple[str, State]]:
-        return [(fact.event, fact.state) for fact in trial.facts.of(StateChanged) if fact.event]
+        since = trial.facts.all()[trial.before :]
+        return [(fact.event, fact.state) for fact in since if isinstance(fact, StateChanged) and fact.event]
 
     await lab.until(lambda: len(seen()) >= len(wanted), f"reported {seen()} where {wanted} is due")
     await asyncio.sleep(0.02)  # a second report would come now

@@ -57,7 +57,7 @@ class Mute(MemoryDriver):
     [
         (ExitsTwice, life.is_killed_by_its_handle, "Exited was reported"),
         (SpawnsUnrecorded, life.starts, "recorded before"),
-        (LeavesGuests, broken_starts.leaves_nothing_when_cancelled, "no Exited"),
+        (LeavesGuests, broken_starts.leaves_nothing_when_cancelled, "can be taken up"),
         (TakesUpTheDead, life.survives_its_driver, "a guest that ended was taken up"),
         (Mute, optional.suspends_and_resumes, "is due"),
     ],
