@@ -32,6 +32,7 @@ from .smbios import add_generation, add_sysinfo
 from .sound import add_audios, add_sounds
 from .tpm import add_tpms
 from .tuning import add_tuning
+from .unbuilt import refuse_unbuilt
 from .video import add_videos
 from .watchdog import add_watchdogs
 
@@ -53,6 +54,7 @@ def build(domain: Domain, capabilities: Emulator, resources: Resources) -> Comma
         ConfigUnsupported: something in the definition cannot be built; `path` names it.
     """
     planned = plan_devices(domain, capabilities, live=True)
+    refuse_unbuilt(planned)
     work = Build(planned, capabilities, resources)
     _add_base(work)
     _add_devices(work)

@@ -40,6 +40,9 @@ def plan_machine(build: Build) -> None:
         machine["acpi"] = "off"
     if features.ps2 is not None and not features.ps2.enabled:
         machine["i8042"] = "off"
+    teardown = features.async_teardown
+    if teardown is not None and teardown.enabled is not False:
+        build.option("-async-teardown")
     _plan_timers(build)
     if domain.launch_security is not None:
         raise build.refuse(domain.launch_security, "", "protected guests cannot be built yet")

@@ -8,8 +8,17 @@ if TYPE_CHECKING:
     from .context import Build
 
 
+COMPAT = {
+    "omit": "deprecated-output=hide",
+    "reject": "deprecated-output=hide,deprecated-input=reject",
+    "crash": "deprecated-output=hide,deprecated-input=crash",
+}
+"""What -compat says for each behaviour of qemu:deprecation."""
+
+
 def add_passthrough(build: Build) -> None:
     """Add them, and report them: they need the permission domain:passthrough."""
+    _add_deprecation(build)
     given = build.domain.qemu_commandline
     if build.domain.qemu_override is not None:
         build.passthrough.append("qemu:override")
@@ -21,3 +30,9 @@ def add_passthrough(build: Build) -> None:
     for variable in given.envs:
         build.environment[variable.name] = variable.value or ""
         build.passthrough.append(f"{variable.name}={variable.value or ''}")
+
+
+def _add_deprecation(build: Build) -> None:
+    given = build.domain.qemu_deprecation
+    if given is not None and given.behavior in COMPAT:
+        build.option("-compat", COMPAT[given.behavior])

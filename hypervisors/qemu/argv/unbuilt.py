@@ -1,0 +1,95 @@
+"""What a definition may say that no QEMU of ours does: refused, never dropped in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ....config.domain.controller import Controller
+from ....config.domain.disk import Disk
+from ....config.domain.domain import Domain
+from ....config.domain.features import Features
+from ....config.domain.filesystem import Filesystem
+from ....config.domain.graphics import Graphics
+from ....config.domain.hostdev import Hostdev, HostdevSource
+from ....config.domain.interface import Interface
+from ....config.domain.os import Os
+from ....config.domain.sound import Audio
+from ....config.domain.storage import Identity, StorageSource
+from ....config.domain.video import Acceleration, VideoDriver
+from ....config.xml.binding import Element
+from ....config.xml.children import Child
+from .refusal import refuse
+
+CONTAINERS = "only containers have this"
+XEN = "only Xen has this"
+HOST = "only interfaces with a tap device have this"
+
+REFUSED: Mapping[type[Element], Mapping[str, str]] = {
+    Domain: {
+        "bootloader": XEN, "bootloader_args": XEN, "xen_commandline": XEN, "idmap": CONTAINERS,
+        "lxc_namespace": CONTAINERS, "bhyve_commandline": "only bhyve has this",
+        "vmware_datacenterpath": "only VMware has this",
+        "qemu_capabilities": "the emulator is probed, and believed",
+    },
+    Os: {
+        "init": CONTAINERS, "initargs": CONTAINERS, "initenvs": CONTAINERS, "initdir": CONTAINERS,
+        "inituser": CONTAINERS, "initgroup": CONTAINERS, "root": "only hypervisors with direct boot of a root have this",
+    },
+    Features: {"capabilities": CONTAINERS, "msrs": "KVM takes this for the whole host only"},
+    Disk: {"backend_domain": XEN, "rawio": "raw I/O cannot be allowed to a guest yet"},
+    StorageSource: {
+        "fdgroup": "descriptors of a client cannot be used yet",
+        "known_hosts": "the emulator's ssh driver reads its own file",
+    },
+    Identity: {"keyfile": "the emulator's ssh driver asks an agent only",
+               "agentsock": "the emulator's ssh driver uses the agent of its environment"},
+    Controller: {"max_grant_frames": XEN, "max_event_channels": XEN},
+    Filesystem: {"space_hard_limit": CONTAINERS, "space_soft_limit": CONTAINERS},
+    Interface: {"backend_domain": XEN, "guest": CONTAINERS, "routes": CONTAINERS},
+    Hostdev: {"ips": CONTAINERS, "routes": CONTAINERS, "rawio": "raw I/O cannot be allowed to a guest yet"},
+    HostdevSource: {"write_filtering": XEN},
+    Graphics: {"multi_user": "only RDP displays have this", "replace_user": "only RDP displays have this"},
+    Audio: {"runtime_dir": "only PipeWire has this"},
+    VideoDriver: {"vgaconf": "only bhyve has this"},
+    Acceleration: {"accel2d": "QEMU's cards have no such switch"},
+}  # fmt: skip
+"""Fields that are refused where they are given, by class."""
+
+TAP_ONLY = ("bandwidth", "filterref", "vlan", "virtualport", "port", "coalesce", "script", "downscript")
+"""Fields of interfaces that are about the host's end of a tap device."""
+TAP_TYPES = ("network", "bridge", "ethernet", "direct", "hostdev", "vdpa", "vhostuser")
+
+
+def refuse_unbuilt(domain: Domain) -> None:
+    """Look through the whole definition for what cannot be built.
+
+    Raises:
+        ConfigUnsupported: the path names what it is.
+    """
+    pending: list[Element] = [domain]
+    while pending:
+        element = pending.pop()
+        values = element.__dict__
+        for name, why in REFUSED.get(type(element), {}).items():
+            if values.get(name) and element.given(name):
+                raise refuse(domain, element, _xml_name(element, name), why)
+        for field in type(element).FIELDS:
+            value = values.get(field.name)
+            if value is not None and isinstance(field, Child):
+                pending.extend(value if field.many else (value,))
+    for interface in domain.devices.interfaces:
+        if interface.type not in TAP_TYPES:
+            for name in TAP_ONLY:
+                if interface.given(name):
+                    raise refuse(domain, interface, name, HOST, remedy="Remove it, or use type='bridge'")
+    if domain.devices.leases:
+        raise refuse(domain, domain.devices.leases[0], "", "leases cannot be held yet")
+    for disk in domain.devices.disks:
+        if disk.sgio == "unfiltered":
+            raise refuse(domain, disk, "@sgio", "Linux has no unfiltered SCSI commands any more")
+
+
+def _xml_name(element: Element, name: str) -> str:
+    field: Any = element._named[name]
+    return f"@{field.xml}" if field.is_attr else str(field.xml)
