@@ -24,13 +24,16 @@ def pack_event(event: Mapping[str, Any]) -> bytes:
     """Return an event packed; values that MessagePack does not know become text. Never fails."""
     try:
         packed: bytes = msgpack.packb(event, default=str, unicode_errors="replace")
-    except (OverflowError, ValueError, TypeError):  # a number above 64 bits, a map without end
-        packed = msgpack.packb({key: _plain(value) for key, value in event.items()}, unicode_errors="replace")
+    except (ValueError, TypeError):  # nested without end
+        plain = {key: _plain(value) for key, value in event.items()}
+        packed = msgpack.packb(plain, default=str, unicode_errors="replace")
     return packed
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | float) or value is None else repr(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return {"unpackable": type(value).__name__}
 
 
 def subscription_tail(subscription: int) -> bytes:

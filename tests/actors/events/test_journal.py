@@ -144,12 +144,12 @@ def test_odd_values_become_text_and_never_fail() -> None:
     journal.append(event(1, data={"big": 2**70, "n": 1}))
     journal.append(event(2, data={"object": Path("/x"), "half": "\ud800", "n": 2}))
     deep: list[object] = []
-    for _ in range(600):
+    for _ in range(1500):
         deep = [deep]
     journal.append(event(3, data={"deep": deep}))
     first, second, third = msgpack.unpackb(list_events_packed(journal, EventFilter(), None, 10))
     assert first["data"] == {"big": str(2**70), "n": 1}
-    assert third["data"].startswith("{'deep'")
+    assert third == {**third, "data": {"unpackable": "dict"}, "incarnation": 1}
     assert second["data"] == {"object": "/x", "half": "?", "n": 2}
 
 
