@@ -106,6 +106,8 @@ def busy_clients(argv: list[str], orders: Sequence[Any]) -> Iterator[None]:
             if not child.stdout.readline():
                 raise RuntimeError(f"{argv} ended before its work began")
         yield
+        if any(child.poll() is not None for child in children):
+            raise RuntimeError(f"{argv} ended during its work")
     finally:
         for child in children:
             child.kill()

@@ -1,8 +1,8 @@
 """A private namespace for libvirt's root daemons: own mounts, own network, own process numbers.
 
-Nothing of the machine is touched: /etc/libvirt, /run, /dev and libvirt's folders below /var are fresh
-in-memory file systems there, the network holds no device but loopback, and when the namespace's first process
-ends the kernel kills everything in it.  Needs root and unshare(1), nsenter(1) of util-linux.
+Nothing of the machine is touched: /run and /dev are fresh there, /etc/libvirt and libvirt's folders below /var
+lie in a temporary folder, the network holds no device but loopback, and when the namespace's first process ends
+the kernel kills everything in it.  Needs root and unshare(1), nsenter(1) of util-linux.
 """
 
 import contextlib
@@ -13,7 +13,9 @@ from pathlib import Path
 
 from mechane.tests.support.wait import wait_until
 
-FRESH = ("/run", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/etc/libvirt")
+FRESH = ("/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/etc/libvirt")
+"""Folders that lie in ours instead, on the same disk as our node's state."""
+
 START_TIMEOUT_S = 10.0
 END_TIMEOUT_S = 10.0
 
@@ -25,7 +27,8 @@ INIT = """
 set -eu
 mount --make-rprivate /
 cp -a /etc/libvirt "$1/etc"
-for folder in {fresh}; do mount -t tmpfs -o mode=755 tmpfs "$folder"; done
+mount -t tmpfs -o mode=755 tmpfs /run
+for folder in {fresh}; do mkdir -p "$1/fresh$folder"; mount --bind "$1/fresh$folder" "$folder"; done
 cp -a "$1/etc/." /etc/libvirt/
 cp "$1/libvirtd.conf" "$1/qemu.conf" /etc/libvirt/
 mkdir "$1/dev"

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -167,7 +168,7 @@ def loaded(peer: Peer) -> Figures:
     """Ask while clients define large documents and list the thousands of domains."""
     guest, *large = names("l", LOADERS + 1)
     define(peer, [idle_xml(guest)])
-    documents = [padded_xml(name, LARGE_XML) for name in large]
+    documents = [padded_xml(name, LARGE_XML, uuid=str(uuid.uuid4())) for name in large]
     both = peer.measure("loaded", name=guest, documents=documents, seconds=SECONDS)
     return {
         "loaded_p50": seconds(both["busy"]),
