@@ -62,7 +62,8 @@ class Clock(Element):
             yield Problem("@timezone", None, "a clock with the offset timezone needs it")
         if self.offset == "absolute" and self.start is None:
             yield Problem("@start", None, "a clock with the offset absolute needs it")
-        names = [timer.name for timer in self.timers]
-        for name in names:
-            if names.count(name) > 1:
-                yield Problem("timer/@name", name, "there twice")
+        names: set[str] = set()
+        for timer in self.timers:
+            if timer.name in names:
+                yield Problem("timer/@name", timer.name, "there twice")
+            names.add(timer.name)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import XmlError
-from ..xml.binding import Element
-from ..xml.convert import bitmap_to_set, describe
+from ..xml.binding import LONGEST_VALUE, Element
+from ..xml.convert import bitmap_max, describe
 from ..xml.extra import Problem
 from ..xml.survey import path_of
 from ..xml.writer import ILLEGAL
@@ -37,7 +37,7 @@ def validate(domain: Domain) -> None:
         raise XmlError(
             f"{path}: {problem.why}",
             path=path,
-            value=problem.value,
+            value=problem.value[:LONGEST_VALUE] if isinstance(problem.value, str) else problem.value,
             allowed=problem.allowed,
             remedy=f"Allowed: {allowed}" if allowed else "",
         )
@@ -111,7 +111,7 @@ def _check_vcpus(domain: Domain) -> Found:
         if state.id == 0 and state.enabled is False:
             yield state, Problem("@enabled", "no", "processor 0 cannot be switched off")
     for cell in domain.cpu.numa.cells if domain.cpu and domain.cpu.numa else []:
-        if cell.cpus and max(bitmap_to_set(cell.cpus), default=0) >= maximum:
+        if cell.cpus and bitmap_max(cell.cpus) >= maximum:
             yield cell, Problem("@cpus", cell.cpus, f"names a processor beyond the {maximum} there are")
 
 

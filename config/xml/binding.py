@@ -169,14 +169,17 @@ class Element:
             values[self._raw.name] = list(node.children)
             return
         table = self._kids
+        stray = []
         for sub in node.children:
             field = table.get(sub.key)
             if field is None or not field.take(values, sub):
                 self._keep().nodes.append(sub)
             if sub.tail:
                 if not sub.tail.isspace():
-                    self._keep().text += sub.tail.strip()
+                    stray.append(sub.tail.strip())
                 sub.tail = ""  # it belongs to this element, and a kept subtree goes on without it
+        if stray:
+            self._keep().text += " ".join(stray)
 
     def _settle_namespaces(self, xmlns: dict[str, str], node: XmlNode) -> None:
         """Forget declarations that writing makes anew; refuse a prefix of ours for another namespace."""
@@ -350,6 +353,9 @@ def bind(cls: type[E], root: XmlNode, tag: str) -> E:
         raise refusal(root, error) from None
 
 
+LONGEST_VALUE = 1000  # of what an error repeats
+
+
 def refusal(root: XmlNode, error: Refused) -> XmlError:
     """Return the error to raise for what was `refused` somewhere below `root`."""
     path = path_to(root, error.node)
@@ -362,7 +368,7 @@ def refusal(root: XmlNode, error: Refused) -> XmlError:
     return XmlError(
         message,
         path=path,
-        value=error.value,
+        value=error.value if error.value is None else error.value[:LONGEST_VALUE],
         allowed=error.allowed,
         line=error.node.line,
         remedy=f"Allowed: {allowed}" if allowed else "",

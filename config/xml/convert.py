@@ -195,6 +195,11 @@ def bitmap_to_set(value: str) -> frozenset[int]:
     return frozenset(numbers)
 
 
+def bitmap_max(value: str) -> int:
+    """Return the highest number that the CPU list `value` names."""
+    return max((int(part.rpartition("-")[2]) for part in value.split(",") if part[0] != "^"), default=-1)
+
+
 def any_of(*converters: Converter) -> Converter:
     """Take what the first fitting of `converters` takes; the value is the text as the last one writes it."""
 

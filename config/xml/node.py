@@ -63,20 +63,43 @@ class XmlNode:
         return "" if not text or text.isspace() else text
 
 
-def step(node: XmlNode, siblings: Sequence[XmlNode]) -> str:
-    """Return the path step of `node` among `siblings`: `disk`, or `disk[2]` where there are several."""
-    alike = [other for other in siblings if other.tag == node.tag]
-    if len(alike) < 2:
-        return node.tag
-    return f"{node.tag}[{next(i for i, other in enumerate(alike, 1) if other is node)}]"
+LONGEST_PATH = 1000  # a path is for people; names in a hostile document may be as long as the document
+
+
+def steps(siblings: Sequence[XmlNode]) -> list[str]:
+    """Return the path step of each of `siblings`: `disk`, or `disk[2]` where there are several."""
+    total: dict[str, int] = {}
+    for node in siblings:
+        total[node.tag] = total.get(node.tag, 0) + 1
+    seen: dict[str, int] = {}
+    found = []
+    for node in siblings:
+        seen[node.tag] = seen.get(node.tag, 0) + 1
+        found.append(node.tag if total[node.tag] == 1 else f"{node.tag}[{seen[node.tag]}]")
+    return found
+
+
+def path_of_chain(chain: Sequence[XmlNode]) -> str:
+    """Return the path of the last of `chain`, each of which is a child of the one before."""
+    path = f"/{chain[0].tag}"
+    for parent, child in zip(chain, chain[1:], strict=False):
+        position = next(i for i, node in enumerate(parent.children) if node is child)
+        path += f"/{steps(parent.children)[position]}"
+    return path[:LONGEST_PATH]
 
 
 def path_to(root: XmlNode, wanted: XmlNode) -> str:
     """Return the path of `wanted` below `root` (`/domain/devices/disk[2]`), for error messages."""
-    pending: list[tuple[XmlNode, str]] = [(root, f"/{root.tag}")]
-    while pending:
-        node, path = pending.pop()
-        if node is wanted:
-            return path
-        pending.extend((child, f"{path}/{step(child, node.children)}") for child in node.children)
-    return f"/{root.tag}"
+    chain = [root]
+    pending = [iter(root.children)]
+    while chain[-1] is not wanted:
+        child = next(pending[-1], None)
+        if child is not None:
+            chain.append(child)
+            pending.append(iter(child.children))
+            continue
+        chain.pop()
+        pending.pop()
+        if not chain:
+            return f"/{root.tag}"[:LONGEST_PATH]
+    return path_of_chain(chain)

@@ -14,10 +14,10 @@ from typing import NoReturn
 from xml.parsers import expat
 
 from ..errors import XmlError
-from .node import XmlNode, path_to
+from .node import LONGEST_PATH, XmlNode, path_of_chain
 
 MAX_BYTES = 8 * 1024 * 1024
-MAX_DEPTH = 256  # as libxml2, so that what libvirt reads is read here (parserInternals.h, xmlParserMaxDepth)
+MAX_DEPTH = 128  # models of elements that hold themselves (backingStore) must fit Python's stack (tested)
 MAX_ELEMENTS = 200_000
 MAX_ATTRIBUTES = 256
 
@@ -46,6 +46,8 @@ def read(
             remedy="Make the document smaller or raise limits.xml_bytes",
         )
     parser = expat.ParserCreate("utf-8" if isinstance(xml, str) else None)
+    # text comes in pieces of this size: few of them, so that joining them stays linear
+    parser.buffer_size = max(8192, min(len(data), 1 << 20))
     builder = _Builder(parser, max_depth, max_elements, namespaces=_may_use_namespaces(data))
     try:
         parser.Parse(data, True)
@@ -141,7 +143,7 @@ class _Builder:
         column = self.parser.CurrentColumnNumber if column < 0 else column
         path = "/"
         if self.root is not None:
-            path = path_to(self.root, self.stack[-1]) if self.stack else f"/{self.root.tag}"
+            path = path_of_chain(self.stack) if self.stack else f"/{self.root.tag}"[:LONGEST_PATH]
         # handlers must not leave the half-built tree alive through the parser
         self.parser.StartElementHandler = self.parser.EndElementHandler = None
         raise XmlError(

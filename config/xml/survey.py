@@ -9,7 +9,7 @@ from .binding import Element
 from .children import Child
 from .extra import EXTRA, Extra
 from .fields import DECOR, Change, Field
-from .node import XmlNode, step
+from .node import XmlNode, steps
 
 
 def walk(model: Element, path: str) -> Iterator[tuple[str, Element]]:
@@ -54,7 +54,7 @@ def list_unknown(model: Element, root: str) -> list[str]:
         extra: Extra | None = element.__dict__.get(EXTRA)
         if extra is not None:
             unknown.extend(f"{path}/@{name}" for name in extra.attrs)
-            unknown.extend(f"{path}/{step(node, extra.nodes)}" for node in extra.nodes)
+            unknown.extend(f"{path}/{step}" for step in steps(extra.nodes))
             if extra.text:
                 unknown.append(f"{path}/text()")
         for (name, index), rest in element.__dict__.get(DECOR, {}).items():
@@ -66,8 +66,8 @@ def _unknown_beside(path: str, index: int, rest: XmlNode) -> Iterator[str]:
     path = f"{path}[{index + 1}]" if index else path
     for name in rest.attrs:
         yield f"{path}/@{name}"
-    for node in rest.children:
-        yield f"{path}/{step(node, rest.children)}"
+    for step in steps(rest.children):
+        yield f"{path}/{step}"
 
 
 def declared(cls: type[Element], path: str, _above: Sequence[type[Element]] = ()) -> Iterator[tuple[str, Field]]:

@@ -253,6 +253,15 @@ def test_unknown_content_survives_and_is_reported() -> None:
     assert b"<teleporter range='3'>\n      <pad/>\n    </teleporter>" in stored
 
 
+def test_a_backing_chain_may_be_as_long_as_the_depth_of_a_document() -> None:
+    length = 123  # domain, devices, disk and the source in the last one make it 127
+    chain = "<backingStore type='file'><format type='raw'/><source file='/b'/>" * length + "</backingStore>" * length
+    stored, _ = domain.check_define(xml(disk(more=chain)))
+    assert stored.count(b"<backingStore") == length
+    assert domain.parse(stored) == domain.parse(stored).copy()
+    assert pickle.loads(pickle.dumps(domain.parse(stored))) == domain.parse(stored)
+
+
 def test_every_field_says_when_it_changes() -> None:
     from mechane.config.xml.survey import declared
 

@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mechane.config.errors import XmlError
+from mechane.config.xml.binding import Element, bind, write
+from mechane.config.xml.fields import attr
 from mechane.config.xml.node import XmlNode, path_to
 from mechane.config.xml.reader import read
+from mechane.config.xml.survey import list_unknown
 from mechane.config.xml.writer import to_text
 
 
@@ -30,7 +33,7 @@ from mechane.config.xml.writer import to_text
         (b"<d>\xff\xfe</d>", "not well-formed"),
         (b"<d>&#0;</d>", "reference to invalid character number"),
         (b"<?xml version='1.0' encoding='no-such'?><d/>", "unknown encoding"),
-        (b"<a>" * 300, "nested deeper than 256"),
+        (b"<a>" * 300, "nested deeper than 128"),
         (b"<a>" + b"<b/>" * 200_001 + b"</a>", "too many elements"),
         (b"<a " + b" ".join(b"x%d='1'" % i for i in range(300)) + b"/>", "300 attributes"),
         (b"x" * (8 * 1024 * 1024 + 1), "more than the 8388608 allowed"),
@@ -109,3 +112,22 @@ def test_what_is_written_reads_the_same(node: XmlNode) -> None:
     text = to_text(node)
     assert read(text) == node
     assert to_text(read(text)) == text
+
+
+def test_hostile_documents_cost_time_in_proportion_to_their_size() -> None:
+    """Each of these took minutes while something was quadratic; the suite's timeout is the judge."""
+    wide = "<d>" + "<e/>" * 100_000 + "</d>"
+    assert len(list_unknown(bind(Thing, read(wide), "d"), "/d")) == 100_000
+    with pytest.raises(XmlError, match="mismatched") as caught:
+        read(wide.removesuffix("</d>") + "<x></y>")
+    assert caught.value.details["path"] == "/d/x"
+    stray = read("<d>" + "<e/>stray" * 100_000 + "</d>")
+    assert len(write(bind(Thing, stray, "d"), "d")) > 1_000_000
+    assert len(read("<d>" + "&lt;\n" * 1_000_000 + "</d>").text) == 2_000_000
+    with pytest.raises(XmlError) as caught:
+        read("<" + "n" * 100_000 + ">")
+    assert len(caught.value.details["path"]) <= 1000
+
+
+class Thing(Element):
+    name: str | None = attr("name")
