@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...config.errors import Busy, OperationFailed
 from ...protocol.identity import Identity
@@ -54,6 +54,7 @@ class Gateway:
         self.loop = Loop(clock, self.log)
         self.sweep = Sweep(self.loop)
         self.buffer = memoryview(bytearray(RECEIVE_BYTES))
+        self.decoders: dict[tuple[int, int], list[Any]] = {}
         self.not_read_only = frozenset(spec.name for spec in catalogue if not spec.read_only)
         self.set_limits(limits)
         self._policy = policy
@@ -69,6 +70,7 @@ class Gateway:
 
     def set_limits(self, limits: Limits) -> None:
         """Use other limits for clients that connect from now on."""
+        self.decoders.clear()  # they have the limits of before
         self._limits = {"unix": limits, "unix-ro": limits.for_read_only(), "tls": limits}
 
     def listen_unix(

@@ -42,16 +42,17 @@ if TYPE_CHECKING:
 MESSAGES_PER_TURN = 256
 RECEIVE_BYTES = 262144
 LARGE_BYTES = 65536
-"""A decoder that held more than this is replaced, since its buffer never shrinks."""
+"""A decoder that held more than this is not used again, since its buffer never shrinks."""
+MOST_DECODERS = 8
+"""Decoders kept for the next client that sends something."""
 
 
 class Reader:
     """Decodes what one session receives; gateway thread only."""
 
     __slots__ = (
-        "__weakref__", "_end", "_frame_bytes", "_large", "_leftover", "_owner", "_partial_since", "_position",
-        "_scheduled",
-        "_session", "_unpacker",
+        "__weakref__", "_end", "_frame_bytes", "_large", "_leftover", "_owner", "_partial_since", "_pool",
+        "_position", "_scheduled", "_session", "_unpacker",
     )  # fmt: skip
 
     def __init__(self, session: Session, owner: Owner) -> None:
@@ -61,13 +62,24 @@ class Reader:
         self._partial_since: float | None = None
         self._leftover = False
         self._scheduled = False
-        self._renew()
-
-    def _renew(self) -> None:
-        """Begin with a new decoder; only between two messages."""
-        self._unpacker = unpacker(self._frame_bytes, self._session.limits.array_length)
+        self._pool = owner.decoders.setdefault((self._frame_bytes, session.limits.array_length), [])
+        self._unpacker: Any = None  # msgpack has no types; None between two messages
         self._position = 0  # where the message that comes next begins in the decoder's stream
         self._end = 0  # how much the decoder was given
+        self._large = False
+
+    def _borrow(self) -> Any:
+        """Take a decoder; one is 45 KiB (its stack alone 40), too much for each idle client."""
+        decoder = self._pool.pop() if self._pool else unpacker(self._frame_bytes, self._session.limits.array_length)
+        self._unpacker = decoder
+        self._position = self._end = decoder.tell()
+        return decoder
+
+    def _give_back(self) -> None:
+        """Let go of the decoder, which holds nothing now; one whose buffer grew is not kept."""
+        if not self._large and len(self._pool) < MOST_DECODERS:
+            self._pool.append(self._unpacker)
+        self._unpacker = None
         self._large = False
 
     def receive(self) -> None:
@@ -90,7 +102,10 @@ class Reader:
     def _take(self, chunk: memoryview) -> None:
         size = len(chunk)
         try:
-            self._unpacker.feed(chunk)
+            decoder = self._unpacker
+            if decoder is None:
+                decoder = self._borrow()
+            decoder.feed(chunk)
             self._end += size
             self._large = self._large or size > LARGE_BYTES
             self._serve()
@@ -118,7 +133,7 @@ class Reader:
     def _refuse(self, error: MechaneError) -> None:
         self._owner.count("bad_input")
         self._leftover = False
-        self._renew()
+        self._unpacker = None
         self._session.refuse(error)
 
     def _serve(self) -> None:
@@ -165,8 +180,7 @@ class Reader:
         pending = self._end - self._position
         if pending == 0:
             self._partial_since = None
-            if self._large:
-                self._renew()
+            self._give_back()
         elif pending > self._frame_bytes:
             raise self._too_long(pending)
         elif fresh or self._partial_since is None:

@@ -64,6 +64,7 @@ class Owner(Protocol):
     log: logging.Logger
     handler: CallHandler
     buffer: memoryview
+    decoders: dict[tuple[int, int], list[Any]]
     not_read_only: frozenset[str]
 
     def forget(self, session: Session) -> None:
