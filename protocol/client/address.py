@@ -21,18 +21,17 @@ LONGEST_PATH = 107
 def default_socket(read_only: bool = False) -> str:
     """Return the socket to use when the caller names none.
 
-    MECHANE_SOCKET, else the user's node when its socket is there, else the system's.
+    MECHANE_SOCKET, else the user's node when its socket is there, else the system's; with
+    `read_only` the read-only socket beside it.
     """
-    named = os.environ.get(SOCKET_VARIABLE)
-    if named:
-        return named
-    path = SYSTEM_SOCKET
+    path = os.environ.get(SOCKET_VARIABLE) or SYSTEM_SOCKET
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime:
+    if runtime and path is SYSTEM_SOCKET:
         own = f"{runtime}/mechane/mechane.sock"
         if os.path.exists(own):  # noqa: PTH110 - pathlib would double the time this module takes to load
             path = own
-    return path.replace("mechane.sock", "mechane-ro.sock") if read_only else path
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/mechane-ro.sock" if read_only and name == "mechane.sock" else path
 
 
 @contextmanager

@@ -310,7 +310,7 @@ class Link:
                         pending.deliver(message)
                 elif message[0] == 2:
                     self._notified(message[1], message[2][0] if message[2] else {})
-        except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, msgpack.UnpackException) as error:
             self.fail(f"the node sent what is not the protocol: {error}")
 
     def _notified(self, method: str, params: dict[str, Any]) -> None:

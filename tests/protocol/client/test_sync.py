@@ -20,6 +20,7 @@ from mechane.config.errors import (
     OutcomeUnknown,
 )
 from mechane.protocol.client import deadlines
+from mechane.protocol.client.address import default_socket
 from mechane.protocol.client.sync import Client, connect
 from mechane.tests.protocol.client.peer import Peer
 from mechane.tests.support.wait import wait_until
@@ -217,6 +218,9 @@ def test_default_socket(peer: Peer, monkeypatch: pytest.MonkeyPatch, short_tmp: 
     (short_tmp / "mechane" / "mechane.sock").symlink_to(peer.path)
     with connect() as client:
         assert client.session.ping("user") == "user"
+    assert default_socket(read_only=True) == f"{short_tmp}/mechane/mechane-ro.sock"
+    monkeypatch.setenv("MECHANE_SOCKET", "/other/mechane.sock")
+    assert default_socket(read_only=True) == "/other/mechane-ro.sock"
 
 
 def test_an_interrupt_cancels_at_the_node(client: Client, peer: Peer) -> None:
