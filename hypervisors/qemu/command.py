@@ -2,40 +2,72 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
 if TYPE_CHECKING:
     from ...config.domain.domain import Domain
+    from ..contract import DriverEnv
     from .argv.records import CommandLine, Emulator, Resources
 
+IMPORT_S = 60.0
 KEPT = 256
 """Parsed definitions that are kept; one takes about 30 KiB (measured)."""
 
 
 class Definitions:
-    """Parsed definitions by their XML; what it returns is shared, so nobody may change it."""
+    """Parsed definitions by their XML; what it returns is shared, so nobody may change it.
 
-    def __init__(self) -> None:
+    Large ones are parsed in the worker process: 64 KiB take 20 ms of a blocked loop otherwise.
+    """
+
+    def __init__(self, env: DriverEnv) -> None:
+        self._env = env
         self._parsed: LRUCache[str, Domain] = LRUCache(KEPT)
+        self._loaded: asyncio.Future[None] | None = None
 
-    def parse(self, xml: str) -> Domain:
+    async def parse(self, xml: str) -> Domain:
         """Return the definition.
 
         Raises:
             XmlError: it is none.
         """
-        from ...config.domain.document import parse
-
+        await self.load()
         found = self._parsed.get(xml)
         if found is None:
-            found = self._parsed[xml] = parse(xml)
+            found = self._parsed[xml] = await self._env.pure(parse_definition, xml, size=len(xml))
         return found
+
+    async def load(self) -> None:
+        """Import what reads and builds, on the pool, so that the first start need not do it on the loop."""
+        if self._loaded is None:
+            self._loaded = asyncio.ensure_future(self._env.blocking(import_builder, deadline_s=IMPORT_S))
+        if not self._loaded.done():
+            await asyncio.shield(self._loaded)
+
+
+def parse_definition(xml: str) -> Domain:
+    """Return a definition. Pure.
+
+    Raises:
+        XmlError: it is none.
+    """
+    from ...config.domain.document import parse
+
+    return parse(xml)
+
+
+def write_live(domain: Domain, number: int) -> str:
+    """Return the XML of a running guest with this id, secrets included. Pure."""
+    from ...config.domain.document import LiveInfo, format
+
+    return format(domain, secure=True, live=LiveInfo(id=number))
 
 
 def build_command(domain: Domain, emulator: Emulator, resources: Resources) -> CommandLine:
-    """Return the command line of a definition.
+    """Return the command line of a definition. Pure.
 
     Raises:
         ConfigUnsupported: it asks for what cannot be had.
@@ -43,3 +75,11 @@ def build_command(domain: Domain, emulator: Emulator, resources: Resources) -> C
     from .argv.build import build
 
     return build(domain, emulator, resources)
+
+
+def import_builder() -> None:
+    """Load what builds command lines, so that the first start need not; takes 0.1 s, on the pool."""
+    from ...config.domain import document
+    from .argv import build
+
+    assert document is not None and build is not None

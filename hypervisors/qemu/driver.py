@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from ...config.errors import MechaneError, OperationFailed
 from ..contract import (
     Capability,
+    ConsoleChannel,
     Driver,
     DriverEnv,
     Found,
@@ -22,16 +23,20 @@ from ..contract import (
 )
 from ..facts import FactSink
 from .adoption import Adoption
+from .cgroup import Grouping
 from .command import Definitions
+from .console import Consoles
 from .emulators import Emulators
 from .endings import Endings
 from .identity import choose
+from .host_capabilities import HostCapabilities
 from .kvm import KvmProbe
 from .options import QemuOptions
 from .power import Power
 from .procfs import boot_id
 from .qmp import Command
 from .starting import Starter
+from .stats import Statistics
 from .workshop import Workshop
 
 EMULATORS = ("/usr/bin/qemu-system-x86_64", "/usr/bin/qemu-kvm", "/usr/libexec/qemu-kvm")
@@ -44,7 +49,10 @@ class QemuDriver(Driver):
     kind: ClassVar[str] = "qemu"
     schemes: ClassVar[tuple[str, ...]] = ("qemu",)
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {Capability.SUSPEND, Capability.RESET, Capability.MONITOR}
+        {
+            Capability.SUSPEND, Capability.RESET, Capability.MONITOR, Capability.STATS, Capability.CONSOLE,
+            Capability.DOMAIN_CAPABILITIES,
+        }
     )
 
     def __init__(self, env: DriverEnv) -> None:
@@ -55,13 +63,19 @@ class QemuDriver(Driver):
             log=logging.getLogger("mechane.qemu"), tasks=set(),
         )  # fmt: skip
         self._endings = Endings(self._shop)
-        self._definitions = Definitions()
+        self._definitions = Definitions(env)
         self._emulators = Emulators(self._shop)
         self._kvm = KvmProbe(self._shop)
-        self._starter = Starter(self._shop, self._emulators, self._kvm, self._endings, self._definitions)
+        self._grouping = Grouping(self._shop)
+        self._starter = Starter(
+            self._shop, self._emulators, self._kvm, self._endings, self._definitions, self._grouping
+        )
         self._adoption = Adoption(self._shop, self._endings)
         self._power = Power(self._shop, self._endings)
+        self._stats = Statistics(self._shop, self._power)
+        self._consoles = Consoles(self._power)
         self._default = next((path for path in EMULATORS if os.path.exists(path)), EMULATORS[0])
+        self._host = HostCapabilities(self._shop, self._emulators, self._kvm, self._default)
 
     # ---- life
 
@@ -79,6 +93,7 @@ class QemuDriver(Driver):
 
     async def _learn(self) -> None:
         try:
+            await self._definitions.load()
             await self._emulators.get(self._default)
             await self._kvm.verdict(self._default)
         except MechaneError as error:
@@ -88,6 +103,7 @@ class QemuDriver(Driver):
         """Let go of everything; guests keep running."""
         for task in list(self._shop.tasks):
             task.cancel()
+        self._grouping.close()
         await self._emulators.close()
         for guest in self._endings.guests.values():
             guest.live = False
@@ -164,3 +180,25 @@ class QemuDriver(Driver):
     async def monitor_command(self, target: Target, command: str, *, hmp: bool, deadline_s: float) -> Any:
         """Pass a command to the monitor."""
         return await self._power.command(target, command, hmp=hmp, deadline_s=deadline_s)
+
+    async def stats(self, target: Target, groups: frozenset[str], *, deadline_s: float) -> dict[str, Any]:
+        """Gather statistics."""
+        return await self._stats.stats(target, groups, deadline_s=deadline_s)
+
+    async def open_console(self, target: Target, device: str | None) -> ConsoleChannel:
+        """Open a console."""
+        return await self._consoles.open_console(target, device)
+
+    # ---- the host
+
+    async def get_capabilities(self) -> dict[str, Any]:
+        """Say what the host and its emulator can do."""
+        return await self._host.get_capabilities()
+
+    async def get_domain_capabilities(
+        self, *, emulator: str | None, arch: str | None, machine: str | None, virttype: str | None
+    ) -> dict[str, Any]:
+        """Say what a domain may ask for."""
+        return await self._host.get_domain_capabilities(
+            emulator=emulator, arch=arch, machine=machine, virttype=virttype
+        )

@@ -91,6 +91,7 @@ class KvmProbe:
         if found is None:
             found = await self._run(key)
             await self._shop.blocking(_save, self._file, stamp, found)
+        assert isinstance(found, Verdict)
         self._verdicts[key] = found
         return found
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+KIB_PER_PAGE = os.sysconf("SC_PAGE_SIZE") // 1024
 PROC = Path("/proc")
 
 
@@ -27,6 +28,7 @@ class ProcStat:
     start_time: int
     """Clock ticks after the boot; with the PID it names a process for good."""
     processor: int
+    rss_kib: int
 
     @property
     def ended(self) -> bool:
@@ -43,6 +45,7 @@ def parse_stat(text: bytes) -> ProcStat:
         system_ns=int(fields[12]) * NS_PER_TICK,
         start_time=int(fields[19]),
         processor=int(fields[36]),
+        rss_kib=int(fields[21]) * KIB_PER_PAGE,
     )
 
 
@@ -57,6 +60,20 @@ def read_stat(pid: int, tid: int | None = None) -> ProcStat | None:
         return parse_stat(os.read(fd, 1024))
     except (OSError, ValueError, IndexError):
         return None  # it ended between open and read
+    finally:
+        os.close(fd)
+
+
+def read_delay_ns(pid: int, tid: int) -> int | None:
+    """Return how long a thread waited for a processor (/proc/PID/task/TID/schedstat); None when unknown."""
+    try:
+        fd = os.open(f"/proc/{pid}/task/{tid}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return int(os.read(fd, 128).split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
     finally:
         os.close(fd)
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from ...config.domain.balloon import Memballoon
     from ...config.domain.disk import Disk
     from ...config.domain.domain import Domain
 
@@ -49,7 +50,10 @@ class Profile:
     memory_kib: int = 0
     vcpus: int = 1
     max_vcpus: int = 1
-    balloon: bool = False
+    balloon: str = ""
+    """Alias of the balloon, '' where there is none."""
+    balloon_period_s: int = 0
+    """How often the guest reports its memory; 0: never."""
     disks: tuple[BlockDevice, ...] = ()
     nics: tuple[NetDevice, ...] = ()
     consoles: tuple[ConsoleDevice, ...] = ()
@@ -66,7 +70,8 @@ class Profile:
             memory_kib=domain.memory.kib or 0,
             vcpus=domain.vcpu.current or domain.vcpu.maximum or 1,
             max_vcpus=domain.vcpu.maximum or 1,
-            balloon=balloon is not None and balloon.model not in (None, "none"),
+            balloon=(balloon.alias.name or "") if balloon is not None and balloon.model != "none" else "",
+            balloon_period_s=_period(balloon),
             disks=tuple(_disk(disk) for disk in devices.disks),
             nics=tuple(
                 NetDevice(alias=nic.alias.name or "", name=nic.target.dev or "")
@@ -87,6 +92,10 @@ class Profile:
         kept["nics"] = tuple(NetDevice(**item) for item in values.get("nics", ()))
         kept["consoles"] = tuple(ConsoleDevice(**item) for item in values.get("consoles", ()))
         return cls(**kept)
+
+
+def _period(balloon: Memballoon | None) -> int:
+    return (balloon.stats.period or 0) if balloon is not None and balloon.stats is not None else 0
 
 
 def _disk(disk: Disk) -> BlockDevice:

@@ -292,15 +292,16 @@ class Monitor:
                 self._message(line)
             return True
         self._buffer += data
-        *lines, rest = self._buffer.split(b"\n") if b"\n" in data else (self._buffer,)
-        self._buffer = bytearray(rest)
-        for line in lines:
-            self._message(line)
+        if b"\n" in data:
+            complete, _, rest = bytes(self._buffer).rpartition(b"\n")
+            self._buffer = bytearray(rest)
+            for line in complete.splitlines():
+                self._message(line)
         if len(self._buffer) > REPLY_BYTES:
             self._disconnect(tell=True)
         return True
 
-    def _message(self, line: bytes | bytearray) -> None:
+    def _message(self, line: bytes) -> None:
         if not line.strip() or self.closed:
             return
         try:

@@ -22,9 +22,10 @@ from ...config.errors import Cancelled, ConfigUnsupported, ConnectionLost, Mecha
 from ...config.states import State
 from ..contract import Started, StartMode, StartRequest, Target
 from ..facts import Spawned
-from . import cgroup, live, ownership
+from . import live, ownership
 from .capabilities import EmulatorKey
-from .command import Definitions, build_command
+from .cgroup import Grouping
+from .command import Definitions, build_command, write_live
 from .emulators import Emulators, key_of
 from .endings import Endings
 from .guest import Guest
@@ -66,20 +67,21 @@ class Starter:
 
     def __init__(
         self, shop: Workshop, emulators: Emulators, kvm: KvmProbe, endings: Endings, definitions: Definitions,
-        build: Builder = build_command,
+        grouping: Grouping, build: Builder = build_command,
     ) -> None:  # fmt: skip
         self._shop = shop
         self._emulators = emulators
         self._kvm = kvm
         self._endings = endings
         self._definitions = definitions
+        self._grouping = grouping
         self._build = build
 
     async def start(self, request: StartRequest) -> Started:
         """Start a guest; see the module, and `Driver.start` for the contract."""
         if request.mode is not StartMode.BOOT:
             raise OperationFailed(f"mode {request.mode.value} is not there yet", remedy="start it from its disks")
-        domain = self._definitions.parse(request.xml)
+        domain = await self._definitions.parse(request.xml)
         target = request.target
         guest = Guest(
             target, folder=self._shop.folder_of(target.uuid), log=self._shop.log_of(target.name),
@@ -103,7 +105,8 @@ class Starter:
         try:
             request.cancel.check()
             emulator = await self._emulators.get_by_key(prepared.key)
-            line = self._build(domain, emulator, await self._resources(guest, domain, prepared, accel))
+            resources = await self._resources(guest, domain, prepared, accel)
+            line = await self._shop.env.pure(self._build, domain, emulator, resources, size=len(request.xml))
             guest.holds = "-no-shutdown" in line.argv
             guest.log_offset = prepared.log_offset
             guest.profile = Profile.of(line.live.domain)
@@ -127,12 +130,12 @@ class Starter:
         """
         from .argv.records import Resources
 
-        domain = self._definitions.parse(xml)
+        domain = await self._definitions.parse(xml)
         accel = _accelerator(domain)
         emulator = await self._emulators.remembered(domain.devices.emulator or default_emulator(domain))
         if emulator is not None:
             folder = str(self._shop.folder_of(target.uuid).path)
-            self._build(domain, emulator, Resources(guest_dir=folder, nvram_dir=folder, accel=accel))
+            self._build(domain, emulator, Resources(guest_dir=folder, nvram_dir=folder, accel=accel, check_only=True))
 
     # ---- before the spawn
 
@@ -232,16 +235,6 @@ class Starter:
             on_exit=guest.on_exit, on_stubborn=lambda: self._endings.stubborn(guest),
         )  # fmt: skip
         request.facts.put(Spawned(incarnation=guest.incarnation, kill=guest.process, pid=guest.process.pid))
-        if self._shop.options.cgroups:
-            guest.grouping = self._shop.env.loop.create_task(self._group(guest, guest.process.pid))
-
-    async def _group(self, guest: Guest, pid: int) -> None:
-        try:
-            problem = await self._shop.blocking(cgroup.place, guest.target.uuid, pid)
-        except MechaneError as error:
-            problem = error.message
-        if problem:
-            self._shop.log.info("%s runs without a control group of its own: %s", guest.target.name, problem)
 
     async def _bring_up(self, request: StartRequest, guest: Guest, line: CommandLine, prepared: Prepared) -> Started:
         deadlines = self._shop.env.deadlines
@@ -264,7 +257,7 @@ class Starter:
                     monitor.execute("cont", kind=CommandKind.CHANGE, deadline_s=deadlines.change_s)
                 )
                 await asyncio.sleep(0)  # let it be sent; the XML is written while QEMU works
-            shown = self._describe(guest, line, named)
+            shown = await self._describe(guest, line, named, len(request.xml))
             if running is not None:
                 await running
             request.cancel.check()
@@ -275,12 +268,10 @@ class Starter:
     def _connect(self, guest: Guest) -> Monitor:
         return Monitor(guest.folder.connect(), self._shop.env.loop, guest, name=guest.target.name)
 
-    def _describe(self, guest: Guest, line: CommandLine, replies: dict[str, Any]) -> str:
-        from ...config.domain.document import LiveInfo, format
-
+    async def _describe(self, guest: Guest, line: CommandLine, replies: dict[str, Any], size: int) -> str:
         domain = live.complete(line.live, replies)
         guest.profile = Profile.of(domain)
-        return format(domain, secure=True, live=LiveInfo(id=guest.target.id or 0))
+        return await self._shop.env.pure(write_live, domain, guest.target.id or 0, size=size)
 
     def _started(self, request: StartRequest, guest: Guest, handle: dict[str, Any], shown: str) -> Started:
         process = guest.process
@@ -293,6 +284,7 @@ class Starter:
         elif guest.state[1] in ("starting_up", "unpaused"):
             guest.believe(State.RUNNING, "booted")
         guest.live = True
+        self._grouping.add(guest)
         state, reason = guest.state
         return Started(
             handle=handle, state=state, reason=reason, pid=process.pid, live_xml=shown, kill=process,

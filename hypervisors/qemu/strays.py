@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from .cgroup import remove_empty
 from .cleanup import clean_up
 from .folder import GuestFolder
 from .procfs import processes, read_cmdline
@@ -66,6 +67,7 @@ def sweep(runtime_dir: Path, is_ours: Callable[[str], bool]) -> list[str]:
     for name in folders:
         if _is_guest(name) and not is_ours(name):
             clean_up(GuestFolder(runtime_dir / name), name, [], 0, set_ownership=False, cgroups=True)
+    remove_empty()
     return sorted(strays)
 
 

@@ -1,0 +1,165 @@
+"""Capabilities in libvirt's two documents, made from the same facts as the maps beside them.
+
+Formats: libvirt's formatcaps.html (`<capabilities>`) and formatdomaincaps.html
+(`<domainCapabilities>`). Enumerations list what this driver builds and the emulator has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ...config.xml.node import XmlNode
+from ...config.xml.writer import to_text
+from .capabilities import EmulatorCapabilities, MachineType
+from .kvm import Verdict
+
+DISK_BUSES = (
+    ("fdc", "floppy"), ("ide", "ide-hd"), ("scsi", "scsi-hd"), ("virtio", "virtio-blk-pci"), ("usb", "usb-storage"),
+    ("sata", "ahci"),
+)  # fmt: skip
+DISK_MODELS = (
+    ("virtio", "virtio-blk-pci"), ("virtio-transitional", "virtio-blk-pci-transitional"),
+    ("virtio-non-transitional", "virtio-blk-pci-non-transitional"),
+)  # fmt: skip
+VIDEO_MODELS = (
+    ("vga", "VGA"), ("cirrus", "cirrus-vga"), ("vmvga", "vmware-svga"), ("qxl", "qxl-vga"), ("virtio", "virtio-vga"),
+    ("bochs", "bochs-display"), ("ramfb", "ramfb"),
+)  # fmt: skip
+RNG_MODELS = (
+    ("virtio", "virtio-rng-pci"), ("virtio-transitional", "virtio-rng-pci-transitional"),
+    ("virtio-non-transitional", "virtio-rng-pci-non-transitional"),
+)  # fmt: skip
+RNG_BACKENDS = (("random", "rng-random"), ("egd", "rng-egd"), ("builtin", "rng-builtin"))
+TPM_MODELS = (("tpm-tis", "tpm-tis"), ("tpm-crb", "tpm-crb"), ("tpm-spapr", "tpm-spapr"))
+GRAPHICS = (("sdl", "chardev-gtk"), ("vnc", ""), ("spice", "chardev-spicevmc"), ("egl-headless", "egl-headless"))
+FILESYSTEMS = (("path", "virtio-9p-pci"), ("virtiofs", "vhost-user-fs-pci"))
+FEATURES = ("acpi", "apic", "pae")
+WORD_BITS = {"x86_64": 64, "i386": 32, "i686": 32, "aarch64": 64, "riscv64": 64, "ppc64": 64, "s390x": 64}
+
+
+def element(tag: str, *children: XmlNode, text: str = "", **attributes: str) -> XmlNode:
+    """Return an element; trailing underscores of attribute names are dropped."""
+    node = XmlNode(tag, {name.rstrip("_"): value for name, value in attributes.items()}, text)
+    for child in children:
+        node.append(child)
+    return node
+
+
+def capabilities_xml(host: Mapping[str, Any], emulator: EmulatorCapabilities, kvm: Verdict) -> str:
+    """Return `<capabilities>`: the host, and the guests that its emulator runs."""
+    arch = guest_arch(emulator)
+    domains = [element("domain", type="qemu")] + ([element("domain", type="kvm")] if kvm.usable else [])
+    machines = [_machine(item, name) for item in emulator.machines for name in (item.alias, item.name) if name]
+    return to_text(
+        element(
+            "capabilities",
+            element(
+                "host",
+                element("uuid", text=host["uuid"]),
+                element(
+                    "cpu",
+                    element("arch", text=host["arch"]),
+                    element(
+                        "topology", sockets="1", dies="1", cores=str(host["cpus"]), threads="1"
+                    ),
+                ),
+                element("iommu", support="yes" if host["iommu"] else "no"),
+            ),
+            element(
+                "guest",
+                element("os_type", text="hvm"),
+                element(
+                    "arch",
+                    element("wordsize", text=str(WORD_BITS.get(arch, 64))),
+                    element("emulator", text=emulator.key.path),
+                    *machines,
+                    *domains,
+                    name=arch,
+                ),
+                element("features", *(element(name) for name in FEATURES)),
+            ),
+        )
+    )
+
+
+def _machine(item: MachineType, name: str) -> XmlNode:
+    node = element("machine", text=name, maxCpus=str(item.max_cpus))
+    if name == item.alias:
+        node.attrs["canonical"] = item.name
+    if item.deprecated:
+        node.attrs["deprecated"] = "yes"
+    return node
+
+
+def guest_arch(emulator: EmulatorCapabilities) -> str:
+    """Return libvirt's name of the emulator's architecture."""
+    return {"i386": "i686"}.get(emulator.arch, emulator.arch)
+
+
+def having(emulator: EmulatorCapabilities, table: Iterable[tuple[str, str]]) -> list[str]:
+    """Return libvirt's words whose type the emulator has ('' is always there)."""
+    return [word for word, kind in table if not kind or emulator.has_type(kind)]
+
+
+def domain_facts(emulator: EmulatorCapabilities, machine: MachineType, virttype: str) -> dict[str, Any]:
+    """Return what a domain may ask for, as a map; the XML is made of the same."""
+    return {
+        "emulator": emulator.key.path,
+        "domain": virttype,
+        "machine": machine.name,
+        "arch": guest_arch(emulator),
+        "vcpus": machine.max_cpus,
+        "version": ".".join(str(number) for number in emulator.version),
+        "devices": {
+            "disk": {
+                "diskDevice": ["disk", "cdrom", "floppy", "lun"],
+                "bus": having(emulator, DISK_BUSES),
+                "model": having(emulator, DISK_MODELS),
+            },
+            "graphics": {"type": having(emulator, GRAPHICS)},
+            "video": {"modelType": [*having(emulator, VIDEO_MODELS), "none"]},
+            "rng": {"model": having(emulator, RNG_MODELS), "backendModel": having(emulator, RNG_BACKENDS)},
+            "filesystem": {"driverType": having(emulator, FILESYSTEMS)},
+            "tpm": {"model": having(emulator, TPM_MODELS), "backendModel": having(emulator, (("emulator", "tpm-emulator"),
+                    ("passthrough", "tpm-passthrough")))},
+        },
+        "cpu_models": [
+            {"name": model.name, "usable": virttype == "qemu" or not model.blockers, "deprecated": model.deprecated}
+            for model in emulator.cpus
+        ],
+    }  # fmt: skip
+
+
+def domain_xml(facts: Mapping[str, Any]) -> str:
+    """Return `<domainCapabilities>` of the facts."""
+    models = [
+        element("model", text=model["name"], usable="yes" if model["usable"] else "no", vendor="unknown")
+        for model in facts["cpu_models"]
+    ]
+    devices = [
+        element(kind, *(_enum(name, values) for name, values in enums.items()), supported="yes")
+        for kind, enums in facts["devices"].items()
+        if any(enums.values())
+    ]
+    return to_text(
+        element(
+            "domainCapabilities",
+            element("path", text=facts["emulator"]),
+            element("domain", text=facts["domain"]),
+            element("machine", text=facts["machine"]),
+            element("arch", text=facts["arch"]),
+            element("vcpu", max=str(facts["vcpus"])),
+            element(
+                "cpu",
+                element("mode", name="host-passthrough", supported="yes" if facts["domain"] == "kvm" else "no"),
+                element("mode", name="maximum", supported="yes"),
+                element("mode", *models, name="custom", supported="yes"),
+            ),
+            element("devices", *devices),
+        )
+    )
+
+
+def _enum(name: str, values: Sequence[str]) -> XmlNode:
+    return element("enum", *(element("value", text=value) for value in values), name=name)
