@@ -139,8 +139,9 @@ class Element:
         if node.attrs:
             made._read_attrs(values, node)
         if cls._body is not None:
-            if cls._body.required or (node.text and not (node.children and node.text.isspace())):
-                values[cls._body.name] = cls._body.value_of(node, node.text, "", node.attrs)
+            text = node.text.strip() if node.children else node.text  # beside elements, blanks are indentation
+            if text or cls._body.required:
+                values[cls._body.name] = cls._body.value_of(node, text, "", node.attrs)
         elif node.text and not node.text.isspace() and cls._raw is None:
             made._keep().text = node.text.strip()
         if node.children:

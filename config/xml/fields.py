@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from .convert import Converter, Scaled
 from .node import XmlNode
-from .writer import escape, quote
+from .writer import escape, inner, quote, write_node
 
 Change = Literal["live", "next_boot", "re-create"]
 
@@ -192,10 +192,8 @@ def _put_text(field: Field, out: list[str], value: Any, indent: str, decor: Deco
     if rest is not None:
         head += "".join(f" {name}='{quote(text)}'" for name, text in rest.attrs.items())
     body = "" if value is None else escape(field.text_of(value))
-    if rest is not None and rest.children:
-        from .writer import to_text
-
-        body += "".join(to_text(child).strip() for child in rest.children)
+    if rest is not None:
+        body += inner(rest)
     out.append(f"{indent}<{head}>{body}</{field.xml}>\n" if body else f"{indent}<{head}/>\n")
 
 
@@ -263,8 +261,6 @@ class Raw(ChildField):
     """All children as they are, known to nobody but their owner."""
 
     def put(self, out: list[str], value: Any, indent: str, view: View, decor: Decor) -> None:
-        from .writer import write_node
-
         for node in value:
             write_node(node, out, indent)
 

@@ -39,7 +39,7 @@ def write_node(node: XmlNode, out: list[str], indent: str = "") -> None:
         out.append(f"{indent}<{head}/>\n" if not node.text else f"{indent}<{head}>{escape(node.text)}</{node.tag}>\n")
         return
     if is_mixed(node):
-        out.append(f"{indent}<{head}>{_inner(node)}</{node.tag}>\n")
+        out.append(f"{indent}<{head}>{inner(node)}</{node.tag}>\n")
         return
     out.append(f"{indent}<{head}>\n")
     for child in node.children:
@@ -60,11 +60,12 @@ def is_mixed(node: XmlNode) -> bool:
     return any(text and not text.isspace() for text in texts)
 
 
-def _inner(node: XmlNode) -> str:
+def inner(node: XmlNode) -> str:
+    """Return all that stands between the tags of `node`, exactly as it was."""
     parts = [escape(node.text)]
     for child in node.children:
         head = child.tag + "".join(f" {name}='{quote(value)}'" for name, value in child.attrs.items())
-        body = _inner(child)
+        body = inner(child)
         parts.append(f"<{head}>{body}</{child.tag}>" if body else f"<{head}/>")
         parts.append(escape(child.tail))
     return "".join(parts)

@@ -99,7 +99,7 @@ def test_defaults_take_no_room() -> None:
 
 def test_unknown_content_is_kept_in_order_and_reported() -> None:
     xml = (
-        "<play z='1'><title lang='el'>T<i/></title><b/><actor q='2'><c>d</c></actor><actor/><b><e f='g'/></b>"
+        "<play z='1'><title lang='el'>T<i/>u</title><b/><actor q='2'><c>d</c></actor><actor/><b><e f='g'/></b>"
         "<title>second</title>stray</play>"
     )
     model = play(xml)
