@@ -100,7 +100,8 @@ class Load:
             worker.start()
 
     def has_done(self, calls: int) -> bool:
-        """Tell whether more than so many calls were acknowledged."""
+        """Tell whether more than so many calls were acknowledged; fails at once when a worker did."""
+        self._raise_failures()
         return sum(worker.acknowledged for worker in self.workers) > calls
 
     def join(self) -> int:
@@ -109,11 +110,15 @@ class Load:
         for worker in self.workers:
             worker.join(60)
             assert not worker.is_alive(), "a call never came back from a node that was killed"
+        self._raise_failures()
+        return sum(worker.acknowledged for worker in self.workers)
+
+    def _raise_failures(self) -> None:
+        for worker in self.workers:
             if isinstance(worker.failure, RpcError):
                 raise AssertionError(f"unexpected answer under load: {worker.failure.error}") from worker.failure
             if worker.failure is not None:
                 raise worker.failure
-        return sum(worker.acknowledged for worker in self.workers)
 
     def next_round(self, seed: int) -> "Load":
         """Return a fresh load that knows what this one does."""

@@ -10,7 +10,9 @@ from mechane.tests.acceptance.fleet import Fleet, every
 from mechane.tests.support.rpc import Rpc, RpcError
 from mechane.tests.support.wait import wait_until
 
-EXPECTED = frozenset({"deadline_exceeded", "unresponsive", "busy", "operation_invalid", "operation_failed"})
+EXPECTED = frozenset(
+    {"deadline_exceeded", "unresponsive", "busy", "operation_invalid", "operation_failed", "connection_lost"}
+)
 """What a question to a hung guest may be answered with."""
 
 

@@ -23,7 +23,7 @@ MEMORY_XML = """<domain type='test'>
 QEMU_XML = """<domain type='qemu'>
   <name>{name}</name><uuid>{uuid}</uuid><memory unit='MiB'>32</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='pc'>hvm</type></os>
-  <devices><serial type='pty'/><console type='pty'/><memballoon model='none'/></devices>
+  <devices><serial type='pty'/><console type='pty'/><memballoon model='virtio'/></devices>
 </domain>"""
 
 
