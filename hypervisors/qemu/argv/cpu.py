@@ -139,6 +139,12 @@ class CpuBuilder:
             return
         cache = cpu.cache
         if cache is not None:
+            if cache.mode == "emulate" and cache.level != 3:
+                raise self.build.refuse(cache, "@level", "only the cache of level 3 can be emulated")
+            if cache.mode == "passthrough" and cache.level is not None:
+                raise self.build.refuse(cache, "@level", "the host's caches are shown as a whole")
+            if cache.mode == "passthrough" and (cpu.mode != "host-passthrough" and cpu.mode != "maximum"):
+                raise self.build.refuse(cache, "@mode", "needs processor mode host-passthrough")
             if cache.mode == "passthrough":
                 self._flag("host-cache-info", True)
             if cache.mode in ("emulate", "passthrough"):

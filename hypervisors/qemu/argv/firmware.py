@@ -40,6 +40,10 @@ class FirmwareBuilder:
                 raise self.build.refuse(bios, "@useserial", "the guest has no serial port")
             self.build.machine["graphics"] = "off"
         loader = self.os.loader
+        if loader is not None and loader.stateless is False and loader.type != "pflash" and self.os.firmware != "efi":
+            raise self.build.refuse(loader, "@stateless", "only UEFI keeps variables")
+        if loader is not None and loader.stateless and self.os.nvram is not None:
+            raise self.build.refuse(self.os.nvram, "", "firmware without state has no variables")
         if loader is None or not loader.path:
             return
         if loader.type != "pflash":

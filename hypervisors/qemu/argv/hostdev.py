@@ -143,10 +143,12 @@ def _iscsi(build: Build, item: Hostdev, name: str) -> dict[str, Any]:
 
 
 def _add_vhost_scsi(build: Build, item: Hostdev) -> None:
+    if item.boot is not None:
+        raise build.refuse(item, "boot", "the firmware cannot boot from vhost-scsi")
     fds = build.use_fds(f"{build.alias(item)}.vhost")
     if not fds:
         raise build.refuse(item, "source", "the node has no vhost-scsi device open", remedy="Load vhost_scsi")
     build.device(item, {
         "driver": build.virtio("vhost-scsi", item.model), "wwpn": item.source.wwpn, "vhostfd": str(fds[0]),
-        "id": build.alias(item), "bootindex": build.boot.index_of(item), **build.pci(item),
+        "id": build.alias(item), **build.pci(item),
     })  # fmt: skip

@@ -161,6 +161,11 @@ class InterfaceBuilder:
                            "queues": queues if (queues or 1) > 1 else None})
 
     def _add_hostdev(self) -> None:
+        for name in ("backend", "filterref", "tune", "link"):
+            if self.item.given(name):
+                raise self._refuse(name, "an interface that is a device of the host has no such part")
+        if self.item.driver.queues is not None:
+            raise self._refuse("driver/@queues", "an interface that is a device of the host has its own queues")
         address = self.item.source.host_address
         if address is None or address.type != "pci":
             raise self._refuse("source/address", "only PCI devices can be handed on as interfaces")

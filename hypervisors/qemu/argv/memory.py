@@ -40,6 +40,7 @@ class MemoryBuilder:
 
     def add(self) -> None:
         """Add -m, and the main memory where it is one piece."""
+        self._check_nodes()
         cells = self.numa.cells if self.numa is not None else []
         total = sum(whole_mib(cell.memory or 0) for cell in cells) or whole_mib(self._base_kib())
         limit = self.domain.max_memory
@@ -53,6 +54,19 @@ class MemoryBuilder:
             self.build.option("-m", str(total))
         if self.numa is None or not self.numa.cells:
             self._add_main(total)
+
+    def _check_nodes(self) -> None:
+        tune = self.domain.numatune
+        if tune is None:
+            return
+        memory = tune.memory
+        if memory is not None and memory.placement == "static" and not memory.nodeset:
+            raise self.build.refuse(memory, "@nodeset", "static placement needs a set of nodes")
+        if memory is not None and memory.placement == "auto" and tune.memnodes:
+            raise self.build.refuse(tune.memnodes[0], "", "nodes of single cells need static placement")
+        for item in (memory, *tune.memnodes):
+            if item is not None and item.nodeset is not None and not bitmap_to_set(item.nodeset):
+                raise self.build.refuse(item, "@nodeset", "names no node")
 
     def _base_kib(self) -> int:
         modules = sum(item.target.size or 0 for item in self.domain.devices.memories)

@@ -12,7 +12,7 @@ from .storage import SourceBuilder
 if TYPE_CHECKING:
     from .context import Build
 
-FORMATS = {"fat": "raw", "iso": "raw", "dir": "raw", "vhd": "vpc", "cow": None, "ploop": "parallels", "aio": "raw"}
+FORMATS = {"fat": "raw", "vhd": "vpc", "cow": None, "ploop": "parallels"}
 """Names of formats that QEMU spells otherwise (None: it has no such driver any more)."""
 CACHES: dict[str, tuple[bool, bool, bool]] = {
     "none": (True, True, False),
@@ -100,7 +100,7 @@ class Chain:
         top: dict[str, Any] = {"node-name": f"{base}-format", "read-only": read_only}
         top |= self._cache() | self._format_options(part, image_format, source, f"{base}-format", cache_size)
         top["file"] = lower
-        if backing is not True and (backing is not None or image_format not in ("raw", "fat", "iso", "dir")):
+        if backing is not True and (backing is not None or image_format not in ("raw", "fat")):
             top["backing"] = backing
             self.build.argv += ["-blockdev", _with_null(top)]
         else:
@@ -149,6 +149,9 @@ class Chain:
         self, part: Element, image_format: str, source: StorageSource, name: str, cache_size: CacheSize | None
     ) -> dict[str, Any]:
         driver = FORMATS.get(image_format, image_format)
+        if image_format in ("dir", "aio", "iso"):
+            raise self.build.refuse(part, "driver/@type", f"{image_format} is no format of an image",
+                                    remedy="Use raw, or fat for a folder that is shown as a disk")
         if driver is None:
             raise self.build.refuse(part, "driver/@type", f"QEMU has no driver for {image_format} any more")
         disk = self.disk

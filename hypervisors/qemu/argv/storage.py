@@ -145,6 +145,9 @@ class SourceBuilder:
         auth = self.source.auth
         if auth is None:
             return None, None
+        wanted = {"iscsi": "iscsi", "rbd": "ceph"}.get(self.source.protocol or "")
+        if wanted is not None and auth.secret.type not in (None, wanted):
+            raise self._refuse("auth/secret/@type", f"{self.source.protocol} takes secrets of type {wanted}")
         return auth.username, self._secret("auth", auth.secret.uuid or auth.secret.usage)
 
     def _tls(self) -> str | None:

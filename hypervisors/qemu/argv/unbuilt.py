@@ -34,7 +34,7 @@ REFUSED: Mapping[type[Element], Mapping[str, str]] = {
     },
     Os: {
         "init": CONTAINERS, "initargs": CONTAINERS, "initenvs": CONTAINERS, "initdir": CONTAINERS,
-        "inituser": CONTAINERS, "initgroup": CONTAINERS, "root": "only hypervisors with direct boot of a root have this",
+        "inituser": CONTAINERS, "initgroup": CONTAINERS, "root": XEN,
     },
     Features: {"capabilities": CONTAINERS, "msrs": "KVM takes this for the whole host only"},
     Disk: {"backend_domain": XEN, "rawio": "raw I/O cannot be allowed to a guest yet"},

@@ -39,6 +39,8 @@ def place_disks(domain: Domain) -> None:
         dev = disk.target.dev
         if not dev:
             raise refuse(domain, disk, "target/@dev", "the disk has no target name")
+        if (dev[-1].isdigit() and not dev.startswith("nvme")) and name_index(dev) is not None:
+            raise refuse(domain, disk, "target/@dev", f"{dev!r} is a partition; a guest gets whole disks")
         if dev in targets:
             raise refuse(domain, disk, "target/@dev", f"another disk has the target {dev!r}")
         targets.add(dev)

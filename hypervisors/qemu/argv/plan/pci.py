@@ -15,7 +15,7 @@ from ..refusal import refuse
 from .chipset import Chipset
 from .controllers import insert_controller
 from .machine import has_pcie_root
-from .pci_buses import NEEDS, Buses, PlaceRefused, Plug, Slot
+from .pci_buses import NEEDS, Buses, PlaceRefused, Slot
 from .pci_plugs import CONVENTIONAL, EXPRESS, USB2, Plugs, has_place, wants_place
 
 MODEL_NAMES = {
@@ -64,10 +64,13 @@ class PciPlanner:
         highest = max((c.index or 0 for c in self._pci_controllers()), default=-1)
         if highest < 0:
             return
+        for item in self._pci_controllers():
+            if item.model in ("pci-root", "pcie-root") and item.address is not None:
+                raise refuse(self.domain, item, "address", "the root of PCI is plugged into nothing")
         if any(wants_place(device) for device, _ in self.plugs.in_order(self.domain)):
             self._first_pass(highest)
         buses = self._buses(growing=False)
-        self.chipset.place(buses, self.plugs)
+        self._place_chipset(buses)
         self._place_all(buses, dry=False)
         self._mark_multifunction()
         self._number_controllers()
@@ -112,9 +115,19 @@ class PciPlanner:
         except PlaceRefused as error:
             raise refuse(self.domain, device, "address", str(error)) from error
 
+    def _place_chipset(self, buses: Buses) -> None:
+        try:
+            self.chipset.place(buses, self.plugs)
+        except PlaceRefused as error:
+            # a device that was put where the chipset has its own
+            for device, _ in self.plugs.in_order(self.domain):
+                if has_place(device) and slot_of(device) == error.place and not self.chipset.owns(device):
+                    raise refuse(self.domain, device, "address", "the chipset has a device of its own there") from error
+            raise refuse(self.domain, self.domain.devices, "controller", str(error)) from error
+
     def _first_pass(self, highest: int) -> None:
         buses = self._buses(growing=True)
-        self.chipset.place(buses, self.plugs)
+        self._place_chipset(buses)
         if not self.express and not buses.is_full():
             buses.take_next(CONVENTIONAL)  # one slot stays free for a device that comes later
         self._place_all(buses, dry=True)

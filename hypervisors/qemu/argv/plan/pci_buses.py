@@ -85,7 +85,11 @@ class Slot:
 
 
 class PlaceRefused(Exception):
-    """A PCI address that cannot be had; the text says why."""
+    """A PCI address that cannot be had; the text says why, `place` which."""
+
+    def __init__(self, why: str, place: Slot | None = None) -> None:
+        super().__init__(why)
+        self.place = place
 
 
 @dataclass(slots=True)
@@ -169,7 +173,7 @@ class Buses:
         if not reason and bus.used.get(place.slot, 0) & (1 << place.function):
             reason = "another device has this address"
         if reason:
-            raise PlaceRefused(f"PCI address {place}: {reason}")
+            raise PlaceRefused(f"PCI address {place}: {reason}", place)
         if plug & Plug.SHARED and not bus.used.get(place.slot):
             bus.shared.add(place.slot)
         bus.used[place.slot] = bus.used.get(place.slot, 0) | (1 << place.function)
