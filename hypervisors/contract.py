@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from ..config.states import State
 from .facts import FactSink, KillHandle
@@ -106,6 +106,8 @@ class StartRequest:
     target: Target
     xml: str
     mode: StartMode = StartMode.BOOT
+    source: str = ""
+    """Path of the saved state, with mode RESTORE."""
     paused: bool = False
     token: str = ""
     cancel: CancelFlag = field(default_factory=CancelFlag)
@@ -249,7 +251,12 @@ class Driver(ABC):
 
     @abstractmethod
     async def discover(self) -> Sequence[Found]:
-        """List the guests that the hypervisor itself knows; empty where only mechane does."""
+        """List the guests that the hypervisor itself knows; empty where only mechane does.
+
+        Called after `open`, after `DriverEnv.domains_changed`, and now and then. A guest that runs
+        and is not known to run is taken up through `reattach` with its `handle`, as after a restart;
+        the driver reports the exits of guests that it was given to take up.
+        """
 
     @abstractmethod
     async def define(self, target: Target, xml: str) -> None:
@@ -310,72 +317,3 @@ class Driver(ABC):
             known: handles by domain UUID that the store has.
         """
         return ()
-
-
-@runtime_checkable
-class Suspend(Protocol):
-    """Capability suspend."""
-
-    async def suspend(self, target: Target) -> None: ...
-    async def resume(self, target: Target) -> None: ...
-
-
-@runtime_checkable
-class Reset(Protocol):
-    """Capability reset."""
-
-    async def reset(self, target: Target) -> None: ...
-
-
-@runtime_checkable
-class Monitor(Protocol):
-    """Capability monitor."""
-
-    async def monitor_command(self, target: Target, command: str, *, hmp: bool, deadline_s: float) -> Any: ...
-
-
-@runtime_checkable
-class Stats(Protocol):
-    """Capability stats: libvirt's dotted names (cpu.time, balloon.current, block.0.rd.bytes, …).
-
-    `groups` is a subset of cpu, balloon, vcpu, block, interface (state comes from the cell).
-    """
-
-    async def stats(self, target: Target, groups: frozenset[str], *, deadline_s: float) -> dict[str, Any]: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsoleChannel:
-    """An open console: a non-blocking file descriptor to read and write, owned by the taker."""
-
-    device: str
-    fd: int
-    close: Callable[[], None]
-
-
-@runtime_checkable
-class Console(Protocol):
-    """Capability console."""
-
-    async def open_console(self, target: Target, device: str | None) -> ConsoleChannel: ...
-
-
-@runtime_checkable
-class DomainCapabilities(Protocol):
-    """Capability domain_capabilities: libvirt's XML plus the same facts as a map."""
-
-    async def get_capabilities(self) -> dict[str, Any]: ...
-    async def get_domain_capabilities(
-        self, *, emulator: str | None, arch: str | None, machine: str | None, virttype: str | None
-    ) -> dict[str, Any]: ...
-
-
-PROTOCOLS: dict[Capability, type] = {
-    Capability.SUSPEND: Suspend,
-    Capability.RESET: Reset,
-    Capability.MONITOR: Monitor,
-    Capability.STATS: Stats,
-    Capability.CONSOLE: Console,
-    Capability.DOMAIN_CAPABILITIES: DomainCapabilities,
-}
-"""Which protocol provides a capability; the registry checks a driver's declaration by it."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 
 from ..config.errors import MechaneError
-from .contract import PROTOCOLS, Capability, Driver
+from .abilities import PROTOCOLS
+from .contract import Capability, Driver
 from .registry import DRIVERS, driver_class
 from .uri import ConnectionUri
 

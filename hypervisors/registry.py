@@ -6,7 +6,8 @@ import importlib
 import inspect
 
 from ..config.errors import Unsupported
-from .contract import PROTOCOLS, Driver
+from .abilities import PROTOCOLS
+from .contract import Driver
 from .uri import ConnectionUri
 
 DRIVERS: dict[str, str] = {

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import OperationInvalid
-from ...hypervisors.contract import ConsoleChannel, Target
+from ...hypervisors.abilities import ConsoleChannel
+from ...hypervisors.contract import Target
 from ..cells.directory import Entry
 from ..router.pending import PendingCall
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache
 
 from ...config.errors import DomainExists, MechaneError, NoDomain, OperationFailed, PermissionDenied
-from ...hypervisors.contract import Target
+from ...hypervisors.contract import Capability, Target
 from ..cells.directory import Entry
 from ..domain.orders import Order
 from ..domain.stored import RUN, XML, StoredRun
@@ -122,6 +122,10 @@ class Definitions:
         Raises:
             OperationFailed: the store has none.
         """
+        if Capability.NATIVE_DEFINITIONS in self.driver.capabilities:
+            snapshot = entry.cell.snapshot
+            native: str = await self.driver.get_definition(Target(uuid=snapshot.uuid, name=snapshot.name))
+            return native
         cache: LRUCache[tuple[str, int], str] = self.__dict__.setdefault("_xml_cache", LRUCache(XML_CACHE))
         key = (entry.uuid, entry.xml_version)
         if entry.stored_version and key in cache:

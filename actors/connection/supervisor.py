@@ -18,14 +18,14 @@ import logging
 from typing import Any
 
 from ...config.errors import Busy, MechaneError, NoDomain, Quarantined
-from ...hypervisors.contract import Capability, Deadlines, Driver, Found, HypervisorInfo, Target
+from ...hypervisors.contract import Capability, Deadlines, Driver, HypervisorInfo, Target
 from ...hypervisors.facts import Exited, Fact, FactSink
 from ...hypervisors.registry import DRIVERS, driver_class
 from ...hypervisors.uri import ConnectionUri
 from ..cells import facts
 from ..cells.cell import Cell
 from ..cells.directory import Entry
-from ..cells.snapshot import Size, Snapshot
+from ..cells.snapshot import Snapshot
 from ..domain.actor import DomainActor
 from ..domain.orders import DestroyByDriver, Guestless, Order
 from ..domain.stored import StoredRun
@@ -38,6 +38,7 @@ from ..runtime.supervision import RestartWindow, configured
 from ..services import Services
 from .consoles import Consoles
 from .definitions import Definitions
+from .discovery import Discovery
 from .env import ConnectionEnv
 
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -66,7 +67,7 @@ class Sink:
             entry.mailbox.post(Guestless(incarnation=fact.incarnation))
 
 
-class Supervisor(LoopActor, Definitions):
+class Supervisor(LoopActor, Definitions, Discovery):
     """One connection; see the module."""
 
     def __init__(self, services: Services, uri: ConnectionUri, deadlines: Deadlines, settings: Any) -> None:
@@ -89,7 +90,7 @@ class Supervisor(LoopActor, Definitions):
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
         self._opened = asyncio.Event()
         self._autodestroy: dict[int, list[tuple[Entry, int]]] = {}
-        self._discovering = False
+        Discovery.__init__(self)
 
     # ---- life
 
@@ -158,37 +159,6 @@ class Supervisor(LoopActor, Definitions):
         self._say("up" if up else "down", message)
         if up:
             self.discover_soon()
-
-    def discover_soon(self) -> None:
-        """Look for guests that changed behind our back. Loop's thread."""
-        if not self._discovering and self.driver is not None:
-            self._discovering = True
-            self.home.spawn(self._discover(), "discover")
-
-    async def _discover(self) -> None:
-        try:
-            found = await self.driver.discover()
-            for guest in found:
-                self._meet(guest)
-        except MechaneError as error:
-            self.log.warning("discovery on %s: %s", self.uri, error)
-        except Exception as error:  # noqa: BLE001 - the supervisor's edge
-            self.crashed("discover", error)
-        finally:
-            self._discovering = False
-
-    def _meet(self, guest: Found) -> None:
-        """Make a domain known that the hypervisor has and we do not."""
-        if self.services.directory.get(guest.uuid) is not None:
-            return
-        entry = self.new_entry(guest.uuid, guest.name, visible=True)
-        try:
-            self.services.directory.add(entry)
-        except MechaneError as error:
-            self.log.warning("cannot show %s of %s: %s", guest.name, self.uri, error)
-            return
-        if guest.persistent:
-            entry.cell.put(facts.Defined(name=guest.name, title="", size=Size()))
 
     # ---- domains
 

@@ -61,6 +61,8 @@ RULES: dict[str, Rule] = {
     "adopt": Rule(quarantined=True),
     "autostart": Rule(active=False, persistent=True),
     "clean": Rule(quarantined=True),
+    "meet": Rule(quarantined=True),
+    "vanish": Rule(active=False, quarantined=True),
     "stats": Rule(interruption=Interruption.CANCEL),
 }  # fmt: skip
 """Verb -> rule; words with a dot are calls, the others orders of mechane itself."""

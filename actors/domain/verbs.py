@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from . import changing, defining, starting, watching
+from . import changing, defining, meeting, starting, watching
 
 Verb = Callable[[Any, dict[str, Any], Any], Awaitable[Any]]
 """Called with the actor, the arguments and the client's call (None for mechane's own orders)."""
@@ -16,6 +16,8 @@ VERBS: dict[str, Verb] = {
     "adopt": starting.adopt,
     "autostart": starting.autostart,
     "clean": starting.clean,
+    "meet": meeting.meet,
+    "vanish": meeting.vanish,
     "domain.suspend": changing.suspend,
     "domain.resume": changing.resume,
     "domain.shutdown": changing.shutdown,

@@ -136,6 +136,7 @@ def get_health(node: Node, call: PendingCall) -> Any:
         "mailboxes": {"high": node.executors.high.describe(), "low": node.executors.low.describe()},
         "workers": node.executors.describe(),
         "clients": len(node.gateway.sessions()),
+        "gateway": node.gateway.counters(),
         "slow_high_calls": {"count": slow.count, "last": slow.last},
         "journal": {"head": node.journal.head, "oldest": node.journal.oldest, "epoch": node.journal.epoch},
     }

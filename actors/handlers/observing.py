@@ -62,8 +62,10 @@ def subscribe(node: Node, call: PendingCall) -> None:
     subscription = node.subscriptions.subscribe(
         client, found, call.args["since"], most=client.limits.subscriptions
     )
-    call.reply(subscription.record)
-    subscription.start()
+    if call.reply(subscription.record):
+        subscription.start()
+    else:
+        node.subscriptions.unsubscribe(client, subscription.number)
 
 
 def unsubscribe(node: Node, call: PendingCall) -> None:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import socket
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -104,7 +106,8 @@ class Node:
         self.router = Router(
             self.catalogue, self.services.directory, self.view, self.executors, published=PUBLISHED,
             hand_of=Hands(self).of, deadline_of=lambda kind: self.services.limits.deadline_s(kind),
-            needs=self._needs, closed=self._client_closed, slow_high_s=self.settings.watchdog.slow_high_s,
+            needs=self._needs, closed=self._client_closed,
+            slow_high_s=self.settings.watchdog.slow_high_s, limits=limits,
         )  # fmt: skip
         grants = [Grant.from_settings(entry) for entry in self.settings.grants]
         policy = Policy(grants, administrators=(0, os.geteuid()), admin_gid=_gid_of(self.settings.node.socket_group))
@@ -120,6 +123,7 @@ class Node:
             OperationFailed: the sockets cannot be opened.
         """
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        _raise_open_files()
         _folder(self.settings.state_dir, 0o711)
         _folder(self.settings.runtime_dir, 0o755)
         self.store.open()
@@ -202,10 +206,16 @@ class Node:
         period_s = (self.notifier.watchdog_s or 30.0) / 3
         while self.notifier.watchdog_s:
             turned = [asyncio.wrap_future(_turn(s.home.loop)) for s in self.connections.values()]
-            done = await asyncio.wait(turned, timeout=period_s) if turned else (set(), set())
-            if not done[1] and self.gateway.alive():
+            turned.append(asyncio.wrap_future(self._gateway_turn()))
+            done = await asyncio.wait(turned, timeout=period_s)
+            if not done[1]:
                 self.notifier.send("WATCHDOG=1")
             await asyncio.sleep(period_s)
+
+    def _gateway_turn(self) -> Future[None]:
+        turned: Future[None] = Future()
+        self.gateway.loop.call(partial(turned.set_result, None))
+        return turned
 
     def stop(self) -> None:
         """Stop listening, let go of the guests (they keep running) and close the stores."""
@@ -250,6 +260,8 @@ class Node:
         limits = self.services.limits.changed(values)
         self.services.limits = limits
         self.gateway.set_limits(limits)
+        self.journal.resize(limits.journal_length)
+        self.router.compile(limits)
         self.executors.high.limit = self.executors.low.limit = limits.router_length
         for entry in self.services.directory.all():
             entry.mailbox.limit = limits.mailbox_length
@@ -269,6 +281,13 @@ def _turn(loop: asyncio.AbstractEventLoop) -> Any:
 
 def _folder(path: Any, mode: int) -> None:
     path.mkdir(mode=mode, parents=True, exist_ok=True)
+
+
+def _raise_open_files() -> None:
+    """Allow as many descriptors as the hard limit: each client and each guest takes a few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _gid_of(group: str) -> int | None:

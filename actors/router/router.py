@@ -20,6 +20,7 @@ from typing import Any
 
 from ...config.errors import Cancelled, InternalError, MechaneError, NoCall, PermissionDenied, Unsupported
 from ...protocol.catalogue import RESERVED_ARGUMENTS, CallSpec, Catalogue, Place, Priority
+from ...protocol.limits import Limits
 from ...protocol.validation import compile_call, split_reserved
 from ...protocol.wire import error_frame, response_frame
 from ..cells.directory import Directory, Entry, no_domain
@@ -57,6 +58,7 @@ class Router:
         published: Mapping[str, Published], hand_of: Callable[[CallSpec], Hand],
         deadline_of: Callable[[str], float], needs: Callable[[CallSpec, Entry | None, dict[str, Any]], None],
         closed: Callable[[Any], None], slow_high_s: float = guards.SLOW_HIGH_S,
+        limits: Limits | None = None,
     ) -> None:  # fmt: skip
         self._directory = directory
         self._view = view
@@ -66,15 +68,29 @@ class Router:
         self._closed = closed
         self.slow = guards.SlowHighCount(slow_high_s)
         self._routes: dict[str, Route] = {}
-        for spec in catalogue:
-            self._routes[spec.name] = Route(
+        self._catalogue = catalogue
+        self._published = published
+        self._hand_of = hand_of
+        self.compile(limits)
+
+    def compile(self, limits: Limits | None) -> None:
+        """Prepare the hot path of each call; again when limits changed. Any thread.
+
+        Raises:
+            TypeError: a call has no handler.
+        """
+        routes: dict[str, Route] = {}
+        published, hand_of = self._published, self._hand_of
+        for spec in self._catalogue:
+            routes[spec.name] = Route(
                 spec=spec,
-                check=compile_call(spec),
+                check=compile_call(spec, limits),
                 published=published.get(spec.name),
                 hand=None if spec.name in published else hand_of(spec),
                 names_domain="domain" in spec.arguments and spec.name not in _NO_REFERENCE,
                 inline_below=_inline_below(spec),
             )
+        self._routes = routes
 
     def call(self, session: Client, msgid: int, method: str, params: dict[str, Any]) -> bytes | None:
         """Answer a request now (the whole frame), or later through the session (None)."""

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 
 from ...config.errors import DeadlineExceeded, MonitorError, Unresponsive
 from ...config.states import State
-from ..contract import Capability, Console, DomainCapabilities, Monitor, Reset, Stats, Suspend
+from ..abilities import Console, DomainCapabilities, Monitor, Reset, Stats, Suspend
+from ..contract import Capability
 from ..facts import GuestEvent, MonitorBack, MonitorStuck, StateChanged
 from .lab import CheckFailed, Lab, Trial, expect
 

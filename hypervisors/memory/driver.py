@@ -22,9 +22,9 @@ from typing import Any
 
 from ...config.errors import DeadlineExceeded, InvalidArgument, NotFound, OperationInvalid
 from ...config.states import State
+from ..abilities import ConsoleChannel
 from ..contract import (
     Capability,
-    ConsoleChannel,
     Driver,
     DriverEnv,
     Found,

@@ -14,7 +14,8 @@ import tty
 from contextlib import suppress
 
 from ...config.errors import InvalidArgument, OperationFailed, OperationInvalid
-from ..contract import ConsoleChannel, Target
+from ..abilities import ConsoleChannel
+from ..contract import Target
 from .power import Power
 from .profile import ConsoleDevice, Profile
 

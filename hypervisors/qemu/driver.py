@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ...config.errors import MechaneError, OperationFailed
+from ..abilities import ConsoleChannel
 from ..contract import (
     Capability,
-    ConsoleChannel,
     Driver,
     DriverEnv,
     Found,
@@ -28,8 +28,8 @@ from .command import Definitions
 from .console import Consoles
 from .emulators import Emulators
 from .endings import Endings
-from .identity import choose
 from .host_capabilities import HostCapabilities
+from .identity import choose
 from .kvm import KvmProbe
 from .options import QemuOptions
 from .power import Power

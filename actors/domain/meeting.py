@@ -1,0 +1,57 @@
+"""Verbs for guests that changed behind our back: started or removed by somebody else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...hypervisors.contract import Found, Target
+from ..cells import facts
+from ..router.pending import PendingCall
+from ..stores.aio import apply
+from ..stores.interface import Delete, Put
+from .stored import DOMAIN, OWNER, RUN, XML, StoredOwner, StoredRun
+
+if TYPE_CHECKING:
+    from .actor import DomainActor
+
+
+async def meet(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:
+    """Take up a guest that somebody else started."""
+    found: Found = args["found"]
+    cell, supervisor = actor.cell, actor.supervisor
+    snapshot = cell.snapshot
+    if snapshot.active or snapshot.starting:
+        return
+    services = supervisor.services
+    run = StoredRun(
+        connection=snapshot.connection, name=snapshot.name, incarnation=snapshot.incarnation + 1, phase="running",
+        id=supervisor.next_id(), handle=found.handle or {}, state=found.state.value, reason=found.reason,
+        xml="" if snapshot.persistent else found.xml or "", live_xml=found.xml or "", started_at=services.wall_clock(),
+    )  # fmt: skip
+    owner = StoredOwner(node=services.node, incarnation=run.incarnation, held=True)
+    put_owner = Put(OWNER + snapshot.uuid, owner.pack(), if_version=actor.entry.owner_version)
+    result = await apply(services.definitions, [put_owner])
+    actor.entry.owner_version = result.versions[0]
+    await apply(services.runtime, [Put(RUN + snapshot.uuid, run.pack())])
+    cell.put(facts.StartBegan(incarnation=run.incarnation))
+    target = Target(uuid=snapshot.uuid, name=snapshot.name, incarnation=run.incarnation, id=run.id)
+    started = await supervisor.driver.reattach(target, run.handle, supervisor.sink_of(actor.entry))
+    if started is None:
+        cell.put(facts.StartGaveUp(incarnation=run.incarnation, reason="unknown"))
+        return
+    actor.entry.visible = True
+    cell.put(
+        facts.StartDone(
+            incarnation=run.incarnation, id=run.id, state=started.state, reason=started.reason, pid=started.pid,
+            started_at=run.started_at,
+        )
+    )
+
+
+async def vanish(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:
+    """Forget a domain that the hypervisor itself no longer defines."""
+    uuid = actor.entry.uuid
+    gone = [Delete(DOMAIN + uuid), Delete(XML + uuid), Delete(OWNER + uuid)]
+    await apply(actor.supervisor.services.definitions, gone)
+    actor.cell.put(facts.Undefined())
+    actor.supervisor.remove(actor.entry)

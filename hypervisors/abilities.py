@@ -1,0 +1,145 @@
+"""What a driver may do beside the contract: narrow protocols, one for each declared `Capability`.
+
+All methods run on the connection's event loop under the rules of contract.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from .contract import Capability, Target
+
+
+@runtime_checkable
+class Suspend(Protocol):
+    """Capability suspend."""
+
+    async def suspend(self, target: Target) -> None: ...
+    async def resume(self, target: Target) -> None: ...
+
+
+@runtime_checkable
+class Reset(Protocol):
+    """Capability reset."""
+
+    async def reset(self, target: Target) -> None: ...
+
+
+@runtime_checkable
+class Monitor(Protocol):
+    """Capability monitor."""
+
+    async def monitor_command(self, target: Target, command: str, *, hmp: bool, deadline_s: float) -> Any: ...
+
+
+@runtime_checkable
+class Stats(Protocol):
+    """Capability stats: libvirt's dotted names (cpu.time, balloon.current, block.0.rd.bytes, …).
+
+    `groups` is a subset of cpu, balloon, vcpu, block, interface (state comes from the cell).
+    """
+
+    async def stats(self, target: Target, groups: frozenset[str], *, deadline_s: float) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleChannel:
+    """An open console: a non-blocking file descriptor to read and write, owned by the taker."""
+
+    device: str
+    fd: int
+    close: Callable[[], None]
+
+
+@runtime_checkable
+class Console(Protocol):
+    """Capability console."""
+
+    async def open_console(self, target: Target, device: str | None) -> ConsoleChannel: ...
+
+
+@runtime_checkable
+class DomainCapabilities(Protocol):
+    """Capability domain_capabilities: libvirt's XML plus the same facts as a map."""
+
+    async def get_capabilities(self) -> dict[str, Any]: ...
+    async def get_domain_capabilities(
+        self, *, emulator: str | None, arch: str | None, machine: str | None, virttype: str | None
+    ) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class NativeDefinitions(Protocol):
+    """Capability native_definitions: the hypervisor keeps definitions of its own.
+
+    `Driver.define` and `undefine` change them, `discover` lists them all, and they may change
+    behind our back: what the hypervisor says is true, our store only keeps UUID and name.
+    """
+
+    async def get_definition(self, target: Target) -> str:
+        """Return the hypervisor's own definition as domain XML."""
+        ...
+
+
+@runtime_checkable
+class Save(Protocol):
+    """Capability save; restoring is a start with mode RESTORE and `StartRequest.source`."""
+
+    async def save(self, target: Target, path: str) -> None:
+        """Write the guest's memory and state to an absolute path and end it; reports Exited, reason saved."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotInfo:
+    """One snapshot of a domain; `created_at` in seconds since 1970."""
+
+    name: str
+    parent: str = ""
+    current: bool = False
+    state: str = "shutoff"
+    created_at: float = 0.0
+    description: str = ""
+    memory: bool = False
+
+
+@runtime_checkable
+class Snapshots(Protocol):
+    """Capability snapshots."""
+
+    async def list_snapshots(self, target: Target) -> Sequence[SnapshotInfo]: ...
+    async def create_snapshot(
+        self, target: Target, name: str, *, description: str, memory: bool
+    ) -> SnapshotInfo: ...
+    async def revert_snapshot(self, target: Target, name: str) -> None: ...
+    async def delete_snapshot(self, target: Target, name: str) -> None: ...
+
+
+@runtime_checkable
+class Hotplug(Protocol):
+    """Capability hotplug: change devices of a running guest.
+
+    `xml` is the live domain, `device` one device element. Each returns the live domain's XML
+    after the change; nothing is changed when it raises.
+    """
+
+    async def attach_device(self, target: Target, xml: str, device: str) -> str: ...
+    async def detach_device(self, target: Target, xml: str, device: str) -> str: ...
+    async def update_device(self, target: Target, xml: str, device: str) -> str: ...
+
+
+PROTOCOLS: dict[Capability, type] = {
+    Capability.SUSPEND: Suspend,
+    Capability.RESET: Reset,
+    Capability.MONITOR: Monitor,
+    Capability.STATS: Stats,
+    Capability.CONSOLE: Console,
+    Capability.DOMAIN_CAPABILITIES: DomainCapabilities,
+    Capability.NATIVE_DEFINITIONS: NativeDefinitions,
+    Capability.SAVE: Save,
+    Capability.SNAPSHOTS: Snapshots,
+    Capability.HOTPLUG: Hotplug,
+}
+"""Which protocol provides a capability; the registry checks a driver's declaration by it."""
