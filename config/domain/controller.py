@@ -12,7 +12,7 @@ from ..xml.fields import attr, text
 from .device import Device, VirtioDriver
 from .words import HEX8, UINT8
 
-TYPES = ("ide", "fdc", "scsi", "sata", "virtio-serial", "ccid", "usb", "pci", "xenbus", "isa")
+TYPES = ("ide", "fdc", "scsi", "sata", "virtio-serial", "ccid", "usb", "pci", "xenbus", "isa", "nvme")
 MODELS = {
     "scsi": (
         "auto", "buslogic", "lsilogic", "lsisas1068", "vmpvscsi", "ibmvscsi", "virtio-scsi", "lsisas1078",
@@ -85,6 +85,7 @@ class Controller(Device, change="re-create"):
     target: ControllerTarget | None = optional("target", ControllerTarget)
     master: Master | None = optional("master", Master)
     driver: ControllerDriver = child("driver", ControllerDriver)
+    serial: str | None = text("serial")
     pcihole64: int | None = text("pcihole64", KIB)
 
     def problems(self) -> Iterator[Problem]:

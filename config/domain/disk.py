@@ -27,9 +27,9 @@ from .words import POSITIVE, STORAGE_FORMAT, VIRTIO_MODEL, WWN
 
 # What a target's name says of its bus, and the attribute that each type of source needs
 _BUS_OF = {"fd": "fdc", "hd": "ide", "sd": "scsi", "vd": "virtio", "xvd": "xen", "ubd": "uml"}
-_DISK_NAMES = ("hd", "sd", "vd", "xvd", "ubd")
+_DISK_NAMES = ("hd", "sd", "vd", "xvd", "ubd", "nvme")
 _NEEDED = {"file": "file", "block": "dev", "dir": "dir", "volume": "pool", "vhostuser": "path", "nvme": "type"}
-BUSES = ("ide", "fdc", "scsi", "virtio", "xen", "usb", "uml", "sata", "sd", "none")
+BUSES = ("ide", "fdc", "scsi", "virtio", "xen", "usb", "uml", "sata", "sd", "nvme", "none")
 
 
 class DiskDriver(VirtioDriver, change="re-create"):
@@ -159,7 +159,12 @@ class Disk(Device, change="re-create"):
         elif self.device == "floppy" and not target.dev.startswith("fd"):
             yield Problem("target/@dev", target.dev, "not the name of a floppy", "fda or fdb")
         elif self.device in ("disk", "lun") and not target.dev.startswith(_DISK_NAMES):
-            yield Problem("target/@dev", target.dev, "not the name of a disk", "hd, sd, vd, xvd or ubd and a letter")
+            yield Problem(
+                "target/@dev",
+                target.dev,
+                "not the name of a disk",
+                "hd, sd, vd, xvd or ubd and a letter, or nvme and a number",
+            )
         if (self.device == "floppy") != (target.bus == "fdc") and target.bus:
             yield Problem("target/@bus", target.bus, f"no bus for a {self.device}", "fdc for a floppy, and only that")
         if self.device == "lun" and self.type not in ("block", "network", "volume"):

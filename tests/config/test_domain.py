@@ -105,6 +105,87 @@ BAD = [
     (xml("<rng model='virtio'><backend model='dice'/></rng>"), "/domain/devices/rng/backend/@model"),
     (xml("<hostdev type='pci'><source/></hostdev>"), "/domain/devices/hostdev/source/address"),
     (xml("<memory model='dimm'><target/></memory>"), "/domain/devices/memory/target/size"),
+    (xml("<memory model='nvdimm'><target><size>1</size></target></memory>"), "/domain/devices/memory/source/path"),
+    (
+        xml("<memory model='virtio-mem'><target><size>8</size><block>3</block></target></memory>"),
+        "/domain/devices/memory/target/block",
+    ),
+    (
+        xml("<memory model='virtio-mem'><target><size>8</size><requested>9</requested></target></memory>"),
+        "/domain/devices/memory/target/requested",
+    ),
+    (
+        xml(
+            "<memory model='virtio-mem'><target><size>8</size><requested>3</requested><block>2</block></target>"
+            "</memory>"
+        ),
+        "/domain/devices/memory/target/requested",
+    ),
+    (xml(more="<maxMemory slots='1' unit='MiB'>63</maxMemory>"), "/domain/maxMemory"),
+    (xml(more="<vcpu>2</vcpu><vcpus><vcpu id='2'/></vcpus>"), "/domain/vcpus/vcpu/@id"),
+    (xml(more="<vcpu>2</vcpu><vcpus><vcpu id='1'/><vcpu id='1'/></vcpus>"), "/domain/vcpus/vcpu[2]/@id"),
+    (xml(more="<vcpu>2</vcpu><vcpus><vcpu id='0' enabled='no'/></vcpus>"), "/domain/vcpus/vcpu/@enabled"),
+    (xml(more="<vcpu>1</vcpu><cpu><numa><cell cpus='1' memory='1'/></numa></cpu>"), "/domain/cpu/numa/cell/@cpus"),
+    (xml(more="<cpu><numa><cell id='3' cpus='0' memory='1'/></numa></cpu>"), "/domain/cpu/numa/cell/@id"),
+    (xml(more="<cpu><numa><cell cpus='0'/></numa></cpu>"), "/domain/cpu/numa/cell/@memory"),
+    (xml(more="<cpu mode='custom'><feature name='a'/></cpu>"), "/domain/cpu/model"),
+    (
+        xml(more="<cpu><model>qemu64</model><feature name='a'/><feature name='a'/></cpu>"),
+        "/domain/cpu/feature/@name",
+    ),
+    (xml(more="<iothreadids><iothread id='0'/></iothreadids>"), "/domain/iothreadids/iothread/@id"),
+    (xml(more="<cputune><vcpupin vcpu='0'/></cputune>"), "/domain/cputune/vcpupin/@vcpu"),
+    (xml(more="<cputune><period>1</period></cputune>"), "/domain/cputune/period"),
+    (xml(disk(more="<boot order='1'/>"), head=HEAD.replace("</os>", "<boot dev='hd'/></os>")), "/domain/os/boot"),
+    (
+        xml(
+            disk("sda", "scsi", more="<address type='drive' unit='1'/>")
+            + disk("sdb", "scsi", more="<address type='drive' unit='1'/>")
+        ),
+        "/domain/devices/disk[2]/address",
+    ),
+    (xml(disk("vda", "fdc")), "/domain/devices/disk/target/@bus"),
+    (xml(disk(attrs="type='file' device='lun'")), "/domain/devices/disk/@type"),
+    (xml("<disk type='volume'><source pool='p'/><target dev='vda'/></disk>"), "/domain/devices/disk/source"),
+    (xml("<disk type='nvme'><source type='pci'/><target dev='vda'/></disk>"), "/domain/devices/disk/source/@namespace"),
+    (
+        xml(disk(more="<iotune><total_iops_sec>1</total_iops_sec><read_iops_sec>1</read_iops_sec></iotune>")),
+        "/domain/devices/disk/iotune/total_iops_sec",
+    ),
+    (xml("<controller type='pci' index='1' model='pcie-root'/>"), "/domain/devices/controller/@index"),
+    (xml("<controller type='usb' model='qemu-xhci' ports='16'/>"), "/domain/devices/controller/@ports"),
+    (xml("<filesystem type='mount'><target dir='t'/></filesystem>"), "/domain/devices/filesystem/source/@dir"),
+    (
+        xml("<graphics type='vnc' listen='1.2.3.4'><listen type='address' address='4.3.2.1'/></graphics>"),
+        "/domain/devices/graphics/@listen",
+    ),
+    (xml("<graphics type='vnc'><listen type='network'/></graphics>"), "/domain/devices/graphics/listen/@network"),
+    (xml("<hostdev mode='capabilities' type='misc'><source/></hostdev>"), "/domain/devices/hostdev/source/char"),
+    (xml("<hostdev type='usb'><source><vendor id='1'/></source></hostdev>"), "/domain/devices/hostdev/source"),
+    (xml("<hostdev type='mdev'><source/></hostdev>"), "/domain/devices/hostdev/@model"),
+    (
+        xml("<hostdev type='mdev' model='vfio-pci'><source><address/></source></hostdev>"),
+        "/domain/devices/hostdev/source/address/@uuid",
+    ),
+    (xml("<hostdev type='scsi_host'><source protocol='vhost'/></hostdev>"), "/domain/devices/hostdev/source/@wwpn"),
+    (xml("<input type='evdev'/>"), "/domain/devices/input/source/@dev"),
+    (xml("<interface type='vhostuser'><source path='/s'/></interface>"), "/domain/devices/interface/source/@mode"),
+    (
+        xml("<interface type='user'><teaming type='transient'/></interface>"),
+        "/domain/devices/interface/teaming/@persistent",
+    ),
+    (xml("<interface type='user'><mtu/></interface>"), "/domain/devices/interface/mtu/@size"),
+    (xml("<rng model='virtio'><backend model='egd'/></rng>"), "/domain/devices/rng/backend/source"),
+    (
+        xml("<rng model='virtio'><rate period='1'/><backend model='random'/></rng>"),
+        "/domain/devices/rng/rate/@bytes",
+    ),
+    (xml("<shmem name='a/b'/>"), "/domain/devices/shmem/@name"),
+    (xml("<lease><lockspace>a</lockspace><target path='/a'/></lease>"), "/domain/devices/lease/key"),
+    (xml("<lease><key>a</key></lease>"), "/domain/devices/lease/target/@path"),
+    (xml("<tpm><backend type='external'/></tpm>"), "/domain/devices/tpm/backend/source/@path"),
+    (xml(more="<clock offset='absolute'/>"), "/domain/clock/@start"),
+    (xml(more="<clock><timer name='pit'/><timer name='pit'/></clock>"), "/domain/clock/timer/@name"),
     (xml("<vsock><cid address='2'/></vsock>"), "/domain/devices/vsock/cid/@address"),
     (xml("<tpm model='tpm-crb'/>"), "/domain/devices/tpm/backend"),
     (xml("<filesystem type='mount'><source dir='/a'/></filesystem>"), "/domain/devices/filesystem/target/@dir"),
