@@ -42,6 +42,15 @@ def repeat(function: Callable[[], object], count: int, warm_up: int = 0) -> list
     return [timed(function) for _ in range(count)]
 
 
+def during(function: Callable[[], object], seconds: float) -> list[float]:
+    """Time calls one after the other for some time."""
+    took: list[float] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        took.append(timed(function))
+    return took
+
+
 def for_seconds(function: Callable[[], object], seconds: float) -> tuple[int, float]:
     """Call again and again; give how many calls ended and the seconds they took."""
     begin = time.perf_counter()
@@ -89,12 +98,15 @@ def rate_of(children: list[Any]) -> float:
 
 def client(argv: list[str]) -> "subprocess.Popen[str]":
     """Start one more client process; it takes its orders on its input."""
-    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @contextmanager
 def busy_clients(argv: list[str], orders: Sequence[Any]) -> Iterator[None]:
-    """Run a client for each order during a block; each has said that it is at work before the block begins."""
+    """Run a client for each order during a block; each has said that it is at work before the block begins.
+
+    Raises: RuntimeError with a client's last words when it ends before the block does.
+    """
     children = [client(argv) for _ in orders]
     try:
         for child, order in zip(children, orders, strict=True):
@@ -104,14 +116,21 @@ def busy_clients(argv: list[str], orders: Sequence[Any]) -> Iterator[None]:
         for child in children:
             assert child.stdout
             if not child.stdout.readline():
-                raise RuntimeError(f"{argv} ended before its work began")
+                raise RuntimeError(f"a client ended before its work began: {last_words(child)}")
         yield
-        if any(child.poll() is not None for child in children):
-            raise RuntimeError(f"{argv} ended during its work")
+        for child in children:
+            if child.poll() is not None:
+                raise RuntimeError(f"a client ended during its work: {last_words(child)}")
     finally:
         for child in children:
             child.kill()
             child.communicate()
+
+
+def last_words(child: "subprocess.Popen[str]") -> str:
+    """Give the end of what an ended child wrote to standard error."""
+    assert child.stderr
+    return child.stderr.read().strip()[-400:]
 
 
 def until_late(ask: Callable[[], object], count: int, limit_s: float) -> list[float]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mechane.benchmarks.figures import (
         busy_clients,
         client,
+        during,
         for_seconds,
         hung_figures,
         rate_of,
@@ -37,6 +38,7 @@ else:
     from figures import (
         busy_clients,
         client,
+        during,
         for_seconds,
         hung_figures,
         rate_of,
@@ -50,6 +52,7 @@ else:
 
 EVENT_TIMEOUT_S = 10.0
 PAUSE_S = 0.01
+HIGH_SECONDS = 3.0
 SETTLE_S = 2.0
 """Time in which each hung domain is asked at least once."""
 
@@ -203,7 +206,7 @@ class Measures:
         with busy_clients(argv, [hung] if hung else []):
             time.sleep(SETTLE_S)
             domain = libvirt.open(self.uri).lookupByName(healthy)
-            high = repeat(domain.state, count * 10, warm_up=10)
+            high = during(domain.state, HIGH_SECONDS)
             low = until_late(domain.memoryStats, count, limit_s)
         return dict(hung_figures(high, low, count))
 
@@ -212,10 +215,7 @@ class Measures:
         domain = self.domain(name)
         idle = repeat(domain.state, 2000, warm_up=100)
         with busy_clients([sys.executable, "-E", __file__, self.uri, "load"], documents):
-            busy: list[float] = []
-            deadline = time.perf_counter() + seconds
-            while time.perf_counter() < deadline:
-                busy.append(timed(domain.state))
+            busy = during(domain.state, seconds)
         return {"idle": summary(idle), "busy": summary(busy)}
 
 

@@ -19,6 +19,7 @@ import mechane
 from mechane.benchmarks.figures import (
     busy_clients,
     client,
+    during,
     for_seconds,
     hung_figures,
     rate_of,
@@ -35,6 +36,7 @@ PAUSE_S = 0.01
 SETTLE_S = 2.0
 """Time in which each hung domain is asked at least once."""
 POLL_DEADLINE_S = 5.0
+HIGH_SECONDS = 3.0
 STATUS = '{"execute":"query-status"}'
 MODULE = "mechane.benchmarks.mechane_side"
 
@@ -199,7 +201,7 @@ class Measures:
         uuid = self._uuid(healthy)
         with busy_clients(argv, [hung] if hung else []):
             time.sleep(SETTLE_S)
-            high = repeat(self._state(self.client, healthy), count * 10, warm_up=10)
+            high = during(self._state(self.client, healthy), HIGH_SECONDS)
             low = until_late(lambda: self.client.domain.get_stats(uuid, ["balloon"]), count, limit_s)
         return hung_figures(high, low, count)
 
@@ -208,10 +210,7 @@ class Measures:
         state = self._state(self.client, name)
         idle = repeat(state, 2000, warm_up=100)
         with busy_clients([sys.executable, "-m", MODULE, self.address, "load"], documents):
-            busy: list[float] = []
-            deadline = time.perf_counter() + seconds
-            while time.perf_counter() < deadline:
-                busy.append(timed(state))
+            busy = during(state, seconds)
         return {"idle": summary(idle), "busy": summary(busy)}
 
     def _uuid(self, name: str) -> str:
@@ -243,12 +242,12 @@ def client_poll(address: str) -> None:
         threading.Thread(target=throw_away, args=(wire,), daemon=True).start()
         numbers = itertools.count(1)
         print("asking", flush=True)
-        while True:
-            begin = time.monotonic()
-            for name in names:
-                arguments = {"domain": name, "deadline_s": POLL_DEADLINE_S}
-                wire.sendall(msgpack.packb([0, next(numbers), "domain.get_stats", [arguments]]))
-            time.sleep(max(1.0 - (time.monotonic() - begin), 0.0))
+        due = time.monotonic()
+        for name in itertools.cycle(names):  # each once a second, spread over it as by many clients
+            arguments = {"domain": name, "deadline_s": POLL_DEADLINE_S}
+            wire.sendall(msgpack.packb([0, next(numbers), "domain.get_stats", [arguments]]))
+            due += 1.0 / len(names)
+            time.sleep(max(due - time.monotonic(), 0.0))
 
 
 def throw_away(wire: socket.socket) -> None:
