@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -rs
 
-.PHONY: help setup run test lint mypy bench docs conformance test-kill test-soak clean
+.PHONY: help setup run test lint mypy bench docs conformance test-kill test-soak fuzz clean
 
 help: ## show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -63,6 +63,9 @@ test-kill: setup ## kill the node at random moments and at each named point (slo
 
 test-soak: setup ## races a thousand times, fuzzing, hung guests by the dozen (slow)
 	$(PYTEST) -m "slow and not kill"
+
+fuzz: setup ## half a million damaged messages and documents, with the coverage they reach (slow)
+	$(BIN)/python -m mechane.tests.acceptance.fuzz
 
 clean: ## remove what make and the tools made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
