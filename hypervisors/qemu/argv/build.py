@@ -97,6 +97,9 @@ def _add_base(work: Build) -> None:
     _add_monitor(work)
     add_clock(work)
     work.option("-no-shutdown")
+    if work.domain.on_reboot not in (None, "restart"):
+        # QEMU stops in place of a reboot; the driver then does what the definition says
+        work.option("-action", "reboot=shutdown")
     add_globals(work)
     firmware.add()
     add_boot(work)

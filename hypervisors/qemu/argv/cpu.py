@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ....config.domain.features import FeatureState
+from ....config.domain.vcpu import VcpuStates
 from .options import as_keys
 
 if TYPE_CHECKING:
@@ -187,11 +188,30 @@ class CpuBuilder:
             if product != maximum:
                 raise self.build.refuse(topology, "", f"gives {product} processors, but <vcpu> says {maximum}")
         self.build.option("-smp", as_keys(str(current), values))
+        if states is not None:
+            self._add_plugged(states)
 
     def _boot_count(self) -> int:
-        """Return how many processors are there when the guest starts: those that cannot be unplugged.
-
-        The pluggable ones are added through the monitor before the guest runs (`LiveDevices`).
-        """
+        """Return how many processors cannot be unplugged: those are the first ones."""
         assert self.domain.vcpus is not None
-        return sum(1 for item in self.domain.vcpus.vcpus if item.enabled and not item.hotpluggable) or 1
+        fixed = [item.id or 0 for item in self.domain.vcpus.vcpus if item.enabled and item.hotpluggable is not True]
+        if sorted(fixed) != list(range(len(fixed))) or not fixed:
+            raise self.build.refuse(self.domain.vcpus, "vcpu", "processors that cannot be unplugged are the first ones")
+        return len(fixed)
+
+    def _add_plugged(self, states: VcpuStates) -> None:
+        """Plug in the processors that are there but may be unplugged, in their order."""
+        topology = self.cpu.topology if self.cpu is not None else None
+        threads = (topology.threads if topology is not None else None) or 1
+        cores = (topology.cores if topology is not None else None) or 1
+        dies = (topology.dies if topology is not None else None) or 1
+        wanted = [item for item in states.vcpus if item.enabled and item.hotpluggable]
+        for item in sorted(wanted, key=lambda item: (item.order or 0, item.id or 0)):
+            number = item.id or 0
+            if number >= (self.domain.vcpu.maximum or 1):
+                raise self.build.refuse(item, "@id", f"the guest has processors 0 to {(self.domain.vcpu.maximum or 1) - 1}")
+            core, rest = number // threads % cores, number // (threads * cores)
+            self.build.device(item, {
+                "driver": f"{self.words[0]}-x86_64-cpu", "id": f"vcpu{number}", "socket-id": rest // dies,
+                "die-id": rest % dies if dies > 1 else None, "core-id": core, "thread-id": number % threads,
+            })  # fmt: skip

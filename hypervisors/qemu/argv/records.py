@@ -111,7 +111,6 @@ class CommandLine:
     live: LiveDevices
     environment: Mapping[str, str]
     before_cont: tuple[tuple[str, Mapping[str, Any]], ...] = ()
-    """Monitor commands, with arguments, to send before the guest runs. x-plug-vcpu {vcpu} is not QEMU's:
-    the driver sends device_add with what query-hotpluggable-cpus says of that processor."""
+    """Monitor commands, with arguments, to send before the guest runs."""
     passthrough: tuple[str, ...] = ()
     """Arguments and variables that the definition hands through (permission domain:passthrough)."""

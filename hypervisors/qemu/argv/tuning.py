@@ -1,4 +1,4 @@
-"""What is set through the monitor before the guest runs: limits of disks, trays, processors."""
+"""What is set through the monitor before the guest runs: limits of disks, open trays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ def add_tuning(build: Build) -> None:
             _limit(build, disk, disk.iotune)
         if disk.target.tray == "open" and disk.device in ("cdrom", "floppy"):
             build.before_cont("blockdev-open-tray", id=build.alias(disk), force=True)
-    _plug_processors(build)
 
 
 def _limit(build: Build, disk: Disk, tune: IoTune) -> None:
@@ -48,17 +47,3 @@ def _limit(build: Build, disk: Disk, tune: IoTune) -> None:
         values["group"] = tune.group_name
     if len(values) > 1:
         build.before_cont("block_set_io_throttle", **values)
-
-
-def _plug_processors(build: Build) -> None:
-    """Plug in processors that are there but can be unplugged; the monitor says what each needs.
-
-    The arguments of device_add come from query-hotpluggable-cpus, so the command names the processor
-    by its number alone and the driver fills in the rest.
-    """
-    states = build.domain.vcpus
-    if states is None:
-        return
-    wanted = [item for item in states.vcpus if item.enabled and item.hotpluggable]
-    for item in sorted(wanted, key=lambda item: (item.order or 0, item.id or 0)):
-        build.before_cont("x-plug-vcpu", vcpu=item.id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .plan.machine import Q35
+
 if TYPE_CHECKING:
     from .context import Build
 
@@ -19,7 +21,10 @@ def add_watchdogs(build: Build) -> None:
             raise build.refuse(item, "@model", f"x86 machines have no watchdog {item.model}")
         actions.add(item.action or "reset")
         if item.model == "itco":
-            continue  # part of ICH9
+            if build.chipset != Q35:
+                raise build.refuse(item, "@model", "only machine type q35 has it")
+            build.option("-global", "ICH9-LPC.noreboot=off")  # part of the chipset, which only has to be let
+            continue
         properties: dict[str, Any] = {"driver": item.model, "id": build.alias(item)}
         if item.model == "i6300esb":
             properties |= build.pci(item)

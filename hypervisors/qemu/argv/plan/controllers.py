@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from .....config.domain.address import CcidAddress, DriveAddress, VirtioSerialAddress
-from .....config.domain.controller import Controller, Master
+from .....config.domain.controller import MODELS, Controller, Master
 from .....config.domain.domain import Domain
 from ..records import Emulator
+from ..refusal import refuse
 from .machine import PC, Q35, chipset_of
 
 COMPANIONS = (("ich9-uhci1", 0), ("ich9-uhci2", 2), ("ich9-uhci3", 4))
 """Companions of ich9-ehci1 and the first port that each serves."""
+HIGHEST_INDEX = 255
+"""PCI has 256 buses; no other kind has more of use."""
 PORTS_PER_SERIAL_CONTROLLER = 31
 """Ports of a virtio-serial device, without port 0, which is kept for consoles (QEMU's max_ports)."""
 
@@ -24,6 +27,19 @@ def insert_controller(domain: Domain, made: Controller) -> None:
             if (item.index or 0) > (made.index or 0):
                 break
     controllers.insert(place, made)
+
+
+def check_controllers(domain: Domain) -> None:
+    """Check models and numbers of controllers.
+
+    Raises:
+        ConfigUnsupported: a model of another type, or a number out of range.
+    """
+    for item in domain.devices.controllers:
+        if item.model is not None and item.model not in MODELS.get(item.type, ()):
+            raise refuse(domain, item, "@model", f"a controller of type {item.type} has no model {item.model}")
+        if (item.index or 0) > HIGHEST_INDEX:
+            raise refuse(domain, item, "@index", f"controllers are numbered up to {HIGHEST_INDEX}")
 
 
 def sort_controllers(domain: Domain) -> None:
@@ -99,6 +115,8 @@ def add_needed_controllers(domain: Domain) -> None:
 
 
 def _add_up_to(domain: Domain, kind: str, highest: int) -> None:
+    if highest > HIGHEST_INDEX:
+        raise refuse(domain, domain.devices, "controller", f"a device names {kind} controller {highest}")
     model = next((c.model for c in domain.devices.controllers if c.type == kind), None)
     for index in range(highest + 1):
         if not has_controller(domain, kind, index):
@@ -113,6 +131,8 @@ def _add_serial_controllers(domain: Domain) -> None:
     for port in ports:
         # only those that are named: a guest may well have controller 1 and no controller 0
         number = port.address.controller or 0 if isinstance(port.address, VirtioSerialAddress) else 0
+        if number > HIGHEST_INDEX:
+            raise refuse(domain, port, "address/@controller", f"controllers are numbered up to {HIGHEST_INDEX}")
         if not has_controller(domain, "virtio-serial", number):
             insert_controller(domain, Controller(type="virtio-serial", index=number))
 

@@ -7,7 +7,13 @@ from .....config.domain.domain import Domain
 from .....config.domain.filling import seeded
 from ..records import Emulator
 from .aliases import assign_aliases
-from .controllers import add_default_controllers, add_needed_controllers, fill_models, sort_controllers
+from .controllers import (
+    add_default_controllers,
+    add_needed_controllers,
+    check_controllers,
+    fill_models,
+    sort_controllers,
+)
 from .defaults import fill_defaults
 from .drives import place_disks
 from .machine import resolve_machine
@@ -32,6 +38,7 @@ def plan_devices(domain: Domain, capabilities: Emulator, *, live: bool = False) 
     """
     planned = complete(domain, random=seeded(f"{domain.uuid}{domain.name}".encode()))
     resolve_machine(planned, capabilities)
+    check_controllers(planned)
     sort_controllers(planned)
     fill_defaults(planned, capabilities)
     add_default_controllers(planned, capabilities)
