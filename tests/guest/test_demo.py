@@ -22,3 +22,4 @@ def test_demo_runs_and_leaves_nothing() -> None:
 
 def test_escape_sequences_are_left_out() -> None:
     assert plain("\x1b[6nmechane-guest # \x1b[Jls\r\n") == "mechane-guest # ls\n"
+    assert [plain(f"ab{half}") for half in ("\x1b", "\x1b[", "\x1b[6")] == ["ab"] * 3
