@@ -97,6 +97,7 @@ class Limits:
     deadline_start_s: float = _row(120.0, "s", "a call that starts a domain", low=0.1, high=86400)
     deadline_destroy_s: float = _row(60.0, "s", "a call that destroys a domain", low=0.1, high=86400)
     deadline_monitor_s: float = _row(30.0, "s", "a monitor command of a client", low=0.1, high=86400)
+    deadline_job_s: float = _row(3600.0, "s", "a long operation: save, restore, snapshot", low=0.1, high=86400)
     deadline_probe_s: float = _row(
         60.0, "s", "a call that probes what a hypervisor can do", low=0.1, high=86400
     )  # fmt: skip

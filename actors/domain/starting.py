@@ -15,9 +15,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ...config.errors import Cancelled, MechaneError, StartFailed
+from ...config.errors import Cancelled, InvalidArgument, MechaneError, StartFailed
 from ...config.states import State
-from ...hypervisors.contract import CancelFlag, Handle, Started, StartRequest, Target
+from ...hypervisors.contract import CancelFlag, Handle, Started, StartMode, StartRequest, Target
 from ..cells import facts
 from ..router.pending import PendingCall
 from ..stores.aio import apply
@@ -39,6 +39,24 @@ async def create(actor: DomainActor, args: dict[str, Any], call: PendingCall | N
     return await _bring_up(actor, args, call, args["xml"], transient=args["xml"])
 
 
+async def restore(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Start a defined domain from the file that domain.save wrote."""
+    xml = await actor.supervisor.definition(actor.entry)
+    return await _bring_up(actor, {**args, "source": absolute(args["path"])}, call, xml, transient="")
+
+
+def absolute(path: str) -> str:
+    """Return an absolute path of a file on the node's host.
+
+    Raises:
+        InvalidArgument: it is relative or climbs.
+    """
+    if not path.startswith("/") or ".." in path.split("/"):
+        raise InvalidArgument("path must be absolute and without ..", remedy="name the file from /",
+                              path="params.path", value=path[:200])  # fmt: skip
+    return path
+
+
 async def autostart(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
     """Start a domain with the node."""
     return await start(actor, {}, None)
@@ -57,8 +75,8 @@ async def _bring_up(
     cell.begin_start(cancel)
     cell.put(facts.StartBegan(incarnation=run.incarnation))
     try:
-        started, run = await _spawn(actor, run, xml, cancel, paused=bool(args.get("paused")))
-        await _acknowledge(actor, run, started)
+        started, run = await _spawn(actor, run, xml, cancel, args)
+        await _acknowledge(actor, run, started, "restored" if args.get("source") else "booted")
     except BaseException as error:
         await _give_up(actor, run, error)
         raise
@@ -70,7 +88,7 @@ async def _bring_up(
 
 
 async def _spawn(
-    actor: DomainActor, run: StoredRun, xml: str, cancel: CancelFlag, *, paused: bool
+    actor: DomainActor, run: StoredRun, xml: str, cancel: CancelFlag, args: dict[str, Any]
 ) -> tuple[Started, StoredRun]:
     """Have the driver start the guest; the intent is durable before it spawns."""
     snapshot = actor.cell.snapshot
@@ -89,7 +107,9 @@ async def _spawn(
 
     request = StartRequest(
         target=Target(uuid=snapshot.uuid, name=snapshot.name, incarnation=run.incarnation, id=run.id),
-        xml=xml, paused=paused, token=str(actor.entry.owner_version), cancel=cancel, record=record,
+        xml=xml, paused=bool(args.get("paused")), source=args.get("source") or "",
+        mode=StartMode.RESTORE if args.get("source") else StartMode.BOOT,
+        token=str(actor.entry.owner_version), cancel=cancel, record=record,
         facts=actor.supervisor.sink_of(actor.entry),
     )  # fmt: skip
     started = await actor.supervisor.driver.start(request)
@@ -112,14 +132,14 @@ async def _claim(actor: DomainActor, run: StoredRun) -> None:
         await apply(services.runtime, [Put(RUN + uuid, run.pack())])
 
 
-async def _acknowledge(actor: DomainActor, run: StoredRun, started: Started) -> None:
+async def _acknowledge(actor: DomainActor, run: StoredRun, started: Started, detail: str) -> None:
     """Publish that the guest runs and make it durable; only then may it be acknowledged."""
     services = actor.supervisor.services
     now = services.wall_clock()
     after = actor.cell.put(
         facts.StartDone(
             incarnation=run.incarnation, id=run.id, state=started.state, reason=started.reason, pid=started.pid,
-            started_at=now,
+            started_at=now, detail=detail,
         )
     )  # fmt: skip
     if not after.active or after.incarnation != run.incarnation:

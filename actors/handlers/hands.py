@@ -23,7 +23,9 @@ DOMAIN_CALLS = frozenset(
     {
         "domain.start", "domain.suspend", "domain.resume", "domain.shutdown", "domain.reboot", "domain.reset",
         "domain.monitor_command", "domain.get_stats", "domain.undefine", "domain.set_autostart",
-        "domain.set_metadata", "domain.rename", "domain.open_console",
+        "domain.set_metadata", "domain.rename", "domain.open_console", "domain.save", "domain.restore",
+        "domain.snapshot_list", "domain.snapshot_create", "domain.snapshot_revert", "domain.snapshot_delete",
+        "domain.attach_device", "domain.detach_device", "domain.update_device",
     }
 )  # fmt: skip
 CONNECTION_CALLS = frozenset({"domain.define_xml", "domain.create_xml"})

@@ -806,6 +806,169 @@ class DomainCalls:
             params["connection"] = connection
         return self._caller.open_stream("domain.open_console", params, deadline_s)
 
+    def save(
+        self,
+        domain: str,
+        path: str,
+        connection: str | None = None,
+        *,
+        deadline_s: float | None = None,
+    ) -> DomainRecord:
+        """Write a running guest's memory and state to a file on the node's host, and end it."""
+        params: dict[str, Any] = {"domain": domain, "path": path}
+        if connection is not None:
+            params["connection"] = connection
+        result: DomainRecord = self._caller.call("domain.save", params, deadline_s)
+        return result
+
+    def restore(
+        self,
+        domain: str,
+        path: str,
+        paused: bool = False,
+        connection: str | None = None,
+        *,
+        deadline_s: float | None = None,
+    ) -> DomainRecord:
+        """Start a defined domain from the file that domain.save wrote."""
+        params: dict[str, Any] = {"domain": domain, "path": path}
+        if paused:
+            params["paused"] = paused
+        if connection is not None:
+            params["connection"] = connection
+        result: DomainRecord = self._caller.call("domain.restore", params, deadline_s)
+        return result
+
+    def snapshot_list(
+        self,
+        domain: str,
+        connection: str | None = None,
+        *,
+        deadline_s: float | None = None,
+    ) -> builtins.list[builtins.dict[str, Any]]:
+        """List a domain's snapshots: name, parent, current, state, time, description."""
+        params: dict[str, Any] = {"domain": domain}
+        if connection is not None:
+            params["connection"] = connection
+        result: builtins.list[builtins.dict[str, Any]] = self._caller.call(
+            "domain.snapshot_list", params, deadline_s
+        )
+        return result
+
+    def snapshot_create(
+        self,
+        domain: str,
+        name: str,
+        description: str = "",
+        memory: bool = True,
+        connection: str | None = None,
+        *,
+        deadline_s: float | None = None,
+    ) -> builtins.dict[str, Any]:
+        """Take a snapshot of a domain."""
+        params: dict[str, Any] = {"domain": domain, "name": name}
+        if description:
+            params["description"] = description
+        if memory != True:
+            params["memory"] = memory
+        if connection is not None:
+            params["connection"] = connection
+        result: builtins.dict[str, Any] = self._caller.call("domain.snapshot_create", params, deadline_s)
+        return result
+
+    def snapshot_revert(
+        self,
+        domain: str,
+        name: str,
+        connection: str | None = None,
+        *,
+        deadline_s: float | None = None,
+    ) -> DomainRecord:
+        """Bring a domain back to a snapshot."""
+        params: dict[str, Any] = {"domain": domain, "name": name}
+        if connection is not None:
+            params["connection"] = connection
+        result: DomainRecord = self._caller.call("domain.snapshot_revert", params, deadline_s)
+        return result
+
+    def snapshot_delete(
+        self,
+        domain: str,
+        name: str,
+        connection: str | None = None,
+        *,
+        deadline_s: float | None = None,
+    ) -> builtins.dict[str, Any]:
+        """Delete a snapshot; its children keep their state."""
+        params: dict[str, Any] = {"domain": domain, "name": name}
+        if connection is not None:
+            params["connection"] = connection
+        result: builtins.dict[str, Any] = self._caller.call("domain.snapshot_delete", params, deadline_s)
+        return result
+
+    def attach_device(
+        self,
+        domain: str,
+        device: str,
+        live: bool = False,
+        config: bool = False,
+        connection: str | None = None,
+        *,
+        deadline_s: float | None = None,
+    ) -> DomainRecord:
+        """Add a device to the running guest, to the definition, or to both: all or nothing."""
+        params: dict[str, Any] = {"domain": domain, "device": device}
+        if live:
+            params["live"] = live
+        if config:
+            params["config"] = config
+        if connection is not None:
+            params["connection"] = connection
+        result: DomainRecord = self._caller.call("domain.attach_device", params, deadline_s)
+        return result
+
+    def detach_device(
+        self,
+        domain: str,
+        device: str,
+        live: bool = False,
+        config: bool = False,
+        connection: str | None = None,
+        *,
+        deadline_s: float | None = None,
+    ) -> DomainRecord:
+        """Remove a device from the running guest, from the definition, or from both."""
+        params: dict[str, Any] = {"domain": domain, "device": device}
+        if live:
+            params["live"] = live
+        if config:
+            params["config"] = config
+        if connection is not None:
+            params["connection"] = connection
+        result: DomainRecord = self._caller.call("domain.detach_device", params, deadline_s)
+        return result
+
+    def update_device(
+        self,
+        domain: str,
+        device: str,
+        live: bool = False,
+        config: bool = False,
+        connection: str | None = None,
+        *,
+        deadline_s: float | None = None,
+    ) -> DomainRecord:
+        """Change a device of the running guest, of the definition, or of both."""
+        params: dict[str, Any] = {"domain": domain, "device": device}
+        if live:
+            params["live"] = live
+        if config:
+            params["config"] = config
+        if connection is not None:
+            params["connection"] = connection
+        result: DomainRecord = self._caller.call("domain.update_device", params, deadline_s)
+        return result
+
 
 class EventsCalls:
     """The calls of the group events, by name."""

@@ -19,7 +19,7 @@ ALLOWED = {
     "actors": {"config", "protocol", "hypervisors", "actors"},
 }
 PARTS = tuple(ALLOWED)
-HYPERVISORS_FOR_ACTORS = {"contract", "registry", "facts", "uri"}
+HYPERVISORS_FOR_ACTORS = {"contract", "abilities", "registry", "facts", "uri"}
 """What actors may know of hypervisors; never a concrete driver."""
 
 

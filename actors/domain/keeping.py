@@ -1,0 +1,62 @@
+"""Verbs that keep a guest's state: save and snapshots."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ...config.errors import InvalidArgument
+from ...config.states import is_active
+from ...hypervisors.facts import StateChanged
+from ..router.pending import PendingCall
+from .changing import target_of
+from .starting import absolute
+
+if TYPE_CHECKING:
+    from .actor import DomainActor
+
+
+async def save(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Write memory and state to a file; the driver reports the guest's exit as saved."""
+    await actor.supervisor.driver.save(target_of(actor), absolute(args["path"]))
+    return actor.cell.packed_record()
+
+
+def _name(args: dict[str, Any]) -> str:
+    name: str = args["name"]
+    if not name or name.startswith("-") or "/" in name or not name.isprintable():
+        raise InvalidArgument(
+            f"{name[:60]!r} cannot name a snapshot", remedy="use letters, digits, dots and dashes", path="params.name",
+            value=name[:60],
+        )  # fmt: skip
+    return name
+
+
+async def snapshot_list(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> list[dict[str, Any]]:
+    """List snapshots."""
+    return [asdict(found) for found in await actor.supervisor.driver.list_snapshots(target_of(actor))]
+
+
+async def snapshot_create(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> dict[str, Any]:
+    """Take a snapshot."""
+    made = await actor.supervisor.driver.create_snapshot(
+        target_of(actor), _name(args), description=args["description"], memory=args["memory"]
+    )
+    return asdict(made)
+
+
+async def snapshot_revert(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Go back to a snapshot, then look what state the guest is in."""
+    target = target_of(actor)
+    await actor.supervisor.driver.revert_snapshot(target, _name(args))
+    seen = await actor.supervisor.driver.inspect(target)
+    if is_active(seen.state) and actor.cell.snapshot.active:
+        actor.cell.put(StateChanged(incarnation=target.incarnation, state=seen.state, reason="from_snapshot"))
+    actor.supervisor.discover_soon()
+    return actor.cell.packed_record()
+
+
+async def snapshot_delete(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> dict[str, Any]:
+    """Delete a snapshot."""
+    await actor.supervisor.driver.delete_snapshot(target_of(actor), _name(args))
+    return {"name": args["name"]}

@@ -1,0 +1,89 @@
+"""Verbs that change devices: of the running guest, of the definition, or of both, all or nothing.
+
+Both new documents are made and checked first; the live change comes next, since it alone
+can be refused by the guest; what is stored comes last and undoes nothing that happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ...config.errors import OperationInvalid
+from ...hypervisors.contract import Capability, Target
+from ..router.pending import PendingCall
+from ..stores.aio import apply, fetch
+from ..stores.interface import Operation, Put
+from .changing import target_of
+from .stored import RUN, XML, StoredRun
+
+if TYPE_CHECKING:
+    from .actor import DomainActor
+
+Edit = Callable[[str, str], bytes]
+
+
+async def attach(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Add a device."""
+    from ...config import domain as model
+
+    return await _change(actor, args, model.attach_device, "attach_device")
+
+
+async def detach(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Remove a device."""
+    from ...config import domain as model
+
+    return await _change(actor, args, model.detach_device, "detach_device")
+
+
+async def update(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Change a device."""
+    from ...config import domain as model
+
+    return await _change(actor, args, model.update_device, "update_device")
+
+
+def _where(actor: DomainActor, args: dict[str, Any]) -> tuple[bool, bool]:
+    """Return whether the live guest and the definition are meant."""
+    snapshot = actor.cell.snapshot
+    live, config = bool(args["live"]), bool(args["config"])
+    if not live and not config:
+        live, config = snapshot.active, not snapshot.active
+    if live and not snapshot.active:
+        raise OperationInvalid(f"domain {snapshot.name} is not running", remedy="use config", uuid=snapshot.uuid)
+    if config and not snapshot.persistent:
+        raise OperationInvalid(f"domain {snapshot.name} is transient", remedy="use live", uuid=snapshot.uuid)
+    return live, config
+
+
+async def _change(actor: DomainActor, args: dict[str, Any], edit: Edit, verb: str) -> bytes:
+    live, config = _where(actor, args)
+    supervisor, snapshot, device = actor.supervisor, actor.cell.snapshot, args["device"]
+    ops: list[Operation] = []
+    if config:
+        changed = edit(await supervisor.definition(actor.entry), device).decode()
+        await supervisor.driver.define(Target(uuid=snapshot.uuid, name=snapshot.name), changed)
+        ops.append(Put(XML + snapshot.uuid, changed.encode()))
+    if live:
+        supervisor.need(Capability.HOTPLUG, f"domain.{verb}")
+        await _change_live(actor, device, verb)
+    if ops:
+        await apply(supervisor.services.definitions, ops)
+        actor.entry.xml_version += 1
+    return actor.cell.packed_record()
+
+
+async def _change_live(actor: DomainActor, device: str, verb: str) -> None:
+    services, uuid = actor.supervisor.services, actor.entry.uuid
+    found = await fetch(services.runtime, RUN + uuid)
+    if found is None:
+        raise OperationInvalid(f"domain {actor.cell.snapshot.name} does not run", remedy="start it first")
+    run = StoredRun.unpack(found.value)
+    change = getattr(actor.supervisor.driver, verb)
+    live_xml: str = await change(target_of(actor), run.live_xml or run.xml, device)
+    kept = run.xml
+    if not actor.cell.snapshot.persistent:
+        kept = live_xml
+    await apply(services.runtime, [Put(RUN + uuid, replace(run, live_xml=live_xml, xml=kept).pack())])
