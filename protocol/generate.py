@@ -181,6 +181,8 @@ def _given(argument: Argument) -> str:
         return f"{argument.name} is not None"
     if argument.default is False or argument.default == "":
         return argument.name
+    if argument.default is True:
+        return f"not {argument.name}"
     return f"{argument.name} != {_literal(argument.default)}"
 
 

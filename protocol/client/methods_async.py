@@ -892,7 +892,7 @@ class DomainCalls:
         params: dict[str, Any] = {"domain": domain, "name": name}
         if description:
             params["description"] = description
-        if memory != True:
+        if not memory:
             params["memory"] = memory
         if connection is not None:
             params["connection"] = connection
