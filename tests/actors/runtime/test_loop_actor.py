@@ -56,13 +56,12 @@ def actor_of(home: LoopThread, limit: int = 8) -> Recorder:
 
 def test_calls_run_one_at_a_time_in_order(home: LoopThread) -> None:
     actor = actor_of(home)
-    gate = threading.Event()
+    gate = asyncio.Event()
     order: list[str] = []
 
     async def slow(me: Recorder) -> None:
         order.append("slow begins")
-        while not gate.is_set():
-            await asyncio.sleep(0.001)
+        await gate.wait()
         order.append("slow ends")
 
     async def quick(me: Recorder) -> None:
@@ -71,7 +70,7 @@ def test_calls_run_one_at_a_time_in_order(home: LoopThread) -> None:
     actor.mailbox.offer(slow)
     actor.mailbox.offer(quick)
     wait_until(lambda: order == ["slow begins"], 5)
-    gate.set()
+    home.call(gate.set)
     wait_until(lambda: len(order) == 3, 5)
     assert order == ["slow begins", "slow ends", "quick"]
     assert actor.threads == {"test-loop"}
