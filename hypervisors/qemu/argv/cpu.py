@@ -205,11 +205,12 @@ class CpuBuilder:
         threads = (topology.threads if topology is not None else None) or 1
         cores = (topology.cores if topology is not None else None) or 1
         dies = (topology.dies if topology is not None else None) or 1
+        count = self.domain.vcpu.maximum or 1
         wanted = [item for item in states.vcpus if item.enabled and item.hotpluggable]
         for item in sorted(wanted, key=lambda item: (item.order or 0, item.id or 0)):
             number = item.id or 0
-            if number >= (self.domain.vcpu.maximum or 1):
-                raise self.build.refuse(item, "@id", f"the guest has processors 0 to {(self.domain.vcpu.maximum or 1) - 1}")
+            if number >= count:
+                raise self.build.refuse(item, "@id", f"the guest has processors 0 to {count - 1}")
             core, rest = number // threads % cores, number // (threads * cores)
             self.build.device(item, {
                 "driver": f"{self.words[0]}-x86_64-cpu", "id": f"vcpu{number}", "socket-id": rest // dies,

@@ -64,7 +64,7 @@ class FirmwareBuilder:
                 raise build.refuse(loader, "@secure", "secure firmware needs <smm state='on'/>")
             build.option("-global", "driver=cfi.pflash01,property=secure,value=on")
         assert loader.path is not None
-        read_only = loader.readonly is not False
+        read_only = loader.readonly is True
         self._add_node("pflash0", loader.path, read_only, loader.format)
         build.use_file(loader.path, read_only=read_only, kind="firmware")
         if loader.stateless:
@@ -97,7 +97,7 @@ class FirmwareBuilder:
             if nvram.template is None:
                 nvram.template = self._template_for(loader)
             return nvram
-        if loader.readonly is False and nvram is None:
+        if not loader.readonly and nvram is None:
             return None
         template = (nvram.template if nvram is not None else None) or self._template_for(loader)
         if template is None:

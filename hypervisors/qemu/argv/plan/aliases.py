@@ -13,7 +13,7 @@ from .drives import ADDRESSED, name_index
 from .machine import Q35, chipset_of
 
 PREFIXES = (
-    ("filesystems", "fs"), ("interfaces", "net"), ("sounds", "sound"), ("hostdevs", "hostdev"),
+    ("filesystems", "fs"), ("interfaces", "net"), ("sounds", "sound"),
     ("redirdevs", "redir"), ("videos", "video"), ("serials", "serial"), ("parallels", "parallel"),
     ("consoles", "console"), ("channels", "channel"), ("hubs", "hub"), ("inputs", "input"),
     ("smartcards", "smartcard"), ("tpms", "tpm"), ("watchdogs", "watchdog"), ("rngs", "rng"),
@@ -40,6 +40,8 @@ def alias_of(device: Device) -> str:
 def assign_aliases(domain: Domain) -> None:
     """Give each device without one an alias; those that a user gave (ua-…) stay."""
     devices = domain.devices
+    handed = [item for item in devices.interfaces if item.type == "hostdev"]
+    _number([*handed, *devices.hostdevs], "hostdev")
     for attribute, prefix in PREFIXES:
         _number(devices.__dict__.get(attribute, ()), prefix)
     for disk in devices.disks:

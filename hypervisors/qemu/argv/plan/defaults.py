@@ -108,7 +108,7 @@ def _fill_audio(domain: Domain) -> None:
     """Add a backend where a sound card has none: the display's, or silence."""
     devices = domain.devices
     if not devices.audios:
-        spice = any(item.type == "spice" for item in devices.graphics) and bool(devices.sounds)
+        spice = any(item.type == "spice" for item in devices.graphics)
         devices.audios.append(Audio(id=1, type="spice" if spice else "none"))
     taken = {audio.id for audio in devices.audios}
     for audio in devices.audios:

@@ -38,7 +38,11 @@ def resolve_machine(domain: Domain, emulator: Emulator) -> None:
     Raises:
         ConfigUnsupported: the emulator has no such machine type, or is not of this architecture.
     """
+    if domain.type not in ("qemu", "kvm"):
+        raise refuse(domain, domain, "@type", f"QEMU runs no {domain.type} guests on Linux", remedy="Use kvm or qemu")
     kind = domain.os.type
+    if kind.name != "hvm":
+        raise refuse(domain, kind, "", f"QEMU runs no guests of type {kind.name}", remedy="Use hvm")
     arch = kind.arch or "x86_64"
     if arch not in X86:
         raise refuse(domain, kind, "@arch", f"guests of architecture {arch} cannot be built yet")
