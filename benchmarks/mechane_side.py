@@ -270,7 +270,8 @@ def client_load(address: str) -> None:
             wire.sendall(msgpack.packb([0, 1, method, [arguments]]))
             while True:
                 try:
-                    return unpacker.skip()
+                    unpacker.skip()
+                    return
                 except msgpack.OutOfData:
                     unpacker.feed(wire.recv(1 << 20))
 

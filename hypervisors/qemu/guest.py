@@ -84,7 +84,7 @@ class Guest:
             self._follow(reaction)
 
     def _follow(self, reaction: Reaction) -> None:
-        if reaction.ending:
+        if reaction.ending and not self._ending:  # our own SIGTERM after a guest's shutdown is no destroy
             self._ending = reaction.ending
         if reaction.pause_reason:
             self._pause_reason = reaction.pause_reason

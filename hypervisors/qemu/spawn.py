@@ -37,7 +37,7 @@ def spawn(
     """
     clean = {"PATH": PATH, "LC_ALL": "C", "HOME": "/", **environment}
     try:
-        process = subprocess.Popen(  # noqa: S603  # argv is built by us, no shell
+        process = subprocess.Popen(  # argv is built by us, no shell
             [*identity.prefix, *argv], stdin=subprocess.DEVNULL, stdout=log_fd, stderr=log_fd, close_fds=True,
             pass_fds=pass_fds, cwd="/", env=clean, start_new_session=True, umask=UMASK,
         )  # fmt: skip

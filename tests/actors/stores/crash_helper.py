@@ -60,7 +60,7 @@ def serve(request: Request) -> tuple[int, bool]:
         finally:
             os._exit(status)
     os.close(writing)
-    with open(reading, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+    with open(reading, "rb") as file:
         acknowledged = len(file.read())
     _, status = os.waitpid(pid, 0)
     if status not in (0, signal.SIGKILL):

@@ -31,7 +31,7 @@ def run(peer: Peer, scenario: Callable[[AsyncClient], Awaitable[None]]) -> None:
 
 async def until(condition: Callable[[], Any]) -> None:
     """Wait until something is true, on the loop."""
-    while not condition():  # noqa: ASYNC110 - the peer runs in threads and has no event of this loop
+    while not condition():
         await asyncio.sleep(0.001)
 
 
