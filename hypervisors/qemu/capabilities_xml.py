@@ -32,6 +32,7 @@ RNG_MODELS = (
 )  # fmt: skip
 RNG_BACKENDS = (("random", "rng-random"), ("egd", "rng-egd"), ("builtin", "rng-builtin"))
 TPM_MODELS = (("tpm-tis", "tpm-tis"), ("tpm-crb", "tpm-crb"), ("tpm-spapr", "tpm-spapr"))
+TPM_BACKENDS = (("emulator", "tpm-emulator"), ("passthrough", "tpm-passthrough"))
 GRAPHICS = (("sdl", "chardev-gtk"), ("vnc", ""), ("spice", "chardev-spicevmc"), ("egl-headless", "egl-headless"))
 FILESYSTEMS = (("path", "virtio-9p-pci"), ("virtiofs", "vhost-user-fs-pci"))
 FEATURES = ("acpi", "apic", "pae")
@@ -121,14 +122,13 @@ def domain_facts(emulator: EmulatorCapabilities, machine: MachineType, virttype:
             "video": {"modelType": [*having(emulator, VIDEO_MODELS), "none"]},
             "rng": {"model": having(emulator, RNG_MODELS), "backendModel": having(emulator, RNG_BACKENDS)},
             "filesystem": {"driverType": having(emulator, FILESYSTEMS)},
-            "tpm": {"model": having(emulator, TPM_MODELS), "backendModel": having(emulator, (("emulator", "tpm-emulator"),
-                    ("passthrough", "tpm-passthrough")))},
+            "tpm": {"model": having(emulator, TPM_MODELS), "backendModel": having(emulator, TPM_BACKENDS)},
         },
         "cpu_models": [
             {"name": model.name, "usable": virttype == "qemu" or not model.blockers, "deprecated": model.deprecated}
             for model in emulator.cpus
         ],
-    }  # fmt: skip
+    }
 
 
 def domain_xml(facts: Mapping[str, Any]) -> str:

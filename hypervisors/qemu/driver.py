@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
-from ...config.errors import MechaneError, OperationFailed
+from ...config.errors import ConfigUnsupported, MechaneError, OperationFailed
 from ..abilities import ConsoleChannel
 from ..contract import (
     Capability,
@@ -26,7 +26,7 @@ from .adoption import Adoption
 from .cgroup import Grouping
 from .command import Definitions
 from .console import Consoles
-from .emulators import Emulators
+from .emulators import Emulators, key_of
 from .endings import Endings
 from .host_capabilities import HostCapabilities
 from .identity import choose
@@ -74,17 +74,17 @@ class QemuDriver(Driver):
         self._power = Power(self._shop, self._endings)
         self._stats = Statistics(self._shop, self._power)
         self._consoles = Consoles(self._power)
-        self._default = next((path for path in EMULATORS if os.path.exists(path)), EMULATORS[0])
+        self._default = next((path for path in EMULATORS if Path(path).exists()), EMULATORS[0])
         self._host = HostCapabilities(self._shop, self._emulators, self._kvm, self._default)
 
     # ---- life
 
     async def open(self) -> HypervisorInfo:
         """Make the folders; the host's emulator and KVM are probed in the background."""
-        if not os.path.exists(self._default):
-            raise OperationFailed(
-                f"there is no emulator {self._default}", remedy="install QEMU (Debian: apt install qemu-system-x86)"
-            )
+        try:
+            await self._shop.blocking(key_of, self._default)
+        except ConfigUnsupported as error:
+            raise OperationFailed(error.message, remedy="install QEMU (Debian: qemu-system-x86)") from error
         await self._shop.blocking(self._shop.let_in, self.env.runtime_dir)
         known = await self._emulators.remembered(self._default)
         self._shop.later(self._learn())

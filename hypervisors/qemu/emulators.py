@@ -28,7 +28,7 @@ def key_of(path: str) -> EmulatorKey:
         ConfigUnsupported: there is none.
     """
     try:
-        info = os.stat(path)
+        info = Path(path).stat()
     except OSError as error:
         raise ConfigUnsupported(
             f"there is no emulator {path}: {error.strerror}",

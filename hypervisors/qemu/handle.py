@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from ..contract import Handle
 from .ownership import Owner
@@ -65,6 +65,6 @@ class GuestRecord:
             pid=handle["pid"],
             start_time=handle["start_time"],
             holds=handle["holds"],
-            threads={index: thread for index, thread in handle["threads"]},
+            threads=dict(handle["threads"]),
             profile=Profile.from_map(handle["profile"]),
         )

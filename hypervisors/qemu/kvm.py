@@ -56,9 +56,10 @@ class KvmProbe:
     async def verdict(self, emulator: str) -> Verdict:
         """Return whether KVM runs guests of this emulator; probes where that is not known."""
         mode = self._shop.options.kvm
+        present = await self._shop.blocking(DEVICE.exists)
         if mode == "off":
-            return Verdict(usable=False, present=DEVICE.exists(), reason="it is switched off (settings, [qemu] kvm)")
-        if not DEVICE.exists():
+            return Verdict(usable=False, present=present, reason="it is switched off (settings, [qemu] kvm)")
+        if not present:
             return Verdict(usable=False, present=False, reason=f"there is no {DEVICE}")
         if mode == "trust":
             return Verdict(usable=True, present=True)

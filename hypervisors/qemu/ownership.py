@@ -11,17 +11,18 @@ import os
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 Owner = tuple[str, int, int]
 """Path, user and group as they were."""
 
 
-def plan(paths: Iterable[str], uid: int, gid: int) -> list[Owner]:
+def plan(paths: Iterable[str], uid: int) -> list[Owner]:
     """Return the owners of those paths that must change hands. Blocks; changes nothing."""
     found: list[Owner] = []
     for path in dict.fromkeys(paths):
         with suppress(OSError):  # missing: QEMU says so itself, with its own words
-            info = os.stat(path)
+            info = Path(path).stat()
             if not stat.S_ISREG(info.st_mode) and not stat.S_ISBLK(info.st_mode):
                 continue
             if info.st_uid != uid:
@@ -44,7 +45,7 @@ def restore(owners: Iterable[Owner], uid: int) -> list[str]:
     failed = []
     for path, old_uid, old_gid in owners:
         try:
-            if os.stat(path).st_uid == uid:
+            if Path(path).stat().st_uid == uid:
                 os.chown(path, old_uid, old_gid)
         except FileNotFoundError:
             continue
@@ -59,7 +60,7 @@ def barrier(path: str, uid: int, gids: frozenset[int]) -> str | None:
     for part in os.path.realpath(path).split("/")[1:-1]:
         current += "/" + part
         try:
-            info = os.stat(current)
+            info = Path(current).stat()
         except OSError:
             return None
         if info.st_uid == uid:

@@ -126,11 +126,11 @@ async def probe(shop: Workshop, key: EmulatorKey, deadline_s: float) -> Emulator
         finally:
             monitor.close()
         return from_replies(key, {query.name: reply for query, reply in zip(QUERIES, replies, strict=True)})
-    except (ConnectionLost, DeadlineExceeded) as error:
+    except (ConnectionLost, DeadlineExceeded, OSError) as error:
         await _settle(run)
         said = run.output()
         raise OperationFailed(
-            f"{key.path} cannot be used: {said or error.message}",
+            f"{key.path} cannot be used: {said or error}",
             remedy="install QEMU's system emulator, or correct <emulator> in the definition",
             emulator=key.path, stderr=said,
         ) from error  # fmt: skip

@@ -11,8 +11,6 @@ When a step fails, whatever was made is taken away before the error goes out.
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,11 +26,14 @@ from .cgroup import Grouping
 from .command import Definitions, build_command, write_live
 from .emulators import Emulators, key_of
 from .endings import Endings
+from .files import explain_denial, ready_files
 from .guest import Guest
 from .handle import GuestRecord
 from .kvm import KvmProbe
+from .probe import SANDBOX
 from .profile import Profile
-from .qmp import Command, CommandKind, Monitor
+from .qmp import CommandKind, Monitor
+from .setup import send_before_cont
 from .workshop import Workshop, close_all
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Starter:
             raise
 
     async def _start(self, request: StartRequest, domain: Domain, guest: Guest) -> Started:
-        shop, name = self._shop, request.target.name
+        name = request.target.name
         accel = await self._accelerator(domain)
         prepared = await self._prepare(guest, domain)
         try:
@@ -162,7 +163,8 @@ class Starter:
             except OSError:
                 listener.close()
                 raise
-            files = {name: guest.folder.write_secret(name, value, identity.uid, identity.gid) for name, value in secrets}
+            write = guest.folder.write_secret
+            files = {name: write(name, value, identity.uid, identity.gid) for name, value in secrets}
             return Prepared(listener=listener, log_fd=log_fd, log_offset=offset, key=key, secrets=files)
 
         try:
@@ -192,23 +194,17 @@ class Starter:
         """Copy templates, and plan which files change hands."""
         if not files:
             return []
-        identity, options = self._shop.identity, self._shop.options
+        shop = self._shop
 
         def ready() -> list[ownership.Owner]:
-            for file in files:
-                if file.template is not None and not os.path.exists(file.path):
-                    os.makedirs(os.path.dirname(file.path), mode=0o711, exist_ok=True)
-                    shutil.copyfile(file.template, file.path)
-                    os.chmod(file.path, 0o600)
-            if not identity.drops or not options.set_ownership:
-                return []
-            mine = [file.path for file in files if not file.read_only and file.kind in ("disk", "nvram")]
-            return ownership.plan(mine, identity.uid, identity.gid)
+            return ready_files(files, shop.identity, set_ownership=shop.options.set_ownership)
 
         try:
             owners: list[ownership.Owner] = await self._shop.blocking(ready)
         except OSError as error:
-            raise StartFailed(f"a file of {domain} cannot be made ready: {error}", remedy="look at that file") from error
+            raise StartFailed(
+                f"a file of {domain} cannot be made ready: {error}", remedy="look at that file"
+            ) from error
         return owners
 
     async def _take_files(self, guest: Guest) -> None:
@@ -227,6 +223,8 @@ class Starter:
 
     def _spawn(self, request: StartRequest, guest: Guest, line: CommandLine, prepared: Prepared) -> None:
         argv = [prepared.key.path, *line.argv]
+        if self._shop.options.sandbox and "-sandbox" not in argv:
+            argv += ["-sandbox", SANDBOX]
         if not any(str(guest.folder.path) in argument for argument in argv):
             argv += ["-L", str(guest.folder.path)]  # how a restarted node recognises its guests
         guest.process = self._shop.spawn(
@@ -249,8 +247,7 @@ class Starter:
             await request.record(handle)
             request.cancel.check()
             if line.before_cont:
-                commands = [Command(name, arguments) for name, arguments in line.before_cont]
-                await monitor.execute_all(commands, kind=CommandKind.CHANGE, deadline_s=deadlines.change_s)
+                await send_before_cont(monitor, line.before_cont, deadlines)
             running = None
             if not request.paused:
                 running = asyncio.ensure_future(
@@ -262,7 +259,7 @@ class Starter:
                 await running
             request.cancel.check()
         except (ConnectionLost, OSError) as error:
-            raise await self._why(guest) from error
+            raise await self._why(guest, line) from error
         return self._started(request, guest, handle, shown)
 
     def _connect(self, guest: Guest) -> Monitor:
@@ -300,7 +297,7 @@ class Starter:
             holds=guest.holds, threads=guest.threads, profile=guest.profile,
         )  # fmt: skip
 
-    async def _why(self, guest: Guest) -> StartFailed:
+    async def _why(self, guest: Guest, line: CommandLine) -> StartFailed:
         """Return the error for a QEMU whose monitor broke off, with its own words."""
         process = guest.process
         assert process is not None
@@ -314,15 +311,12 @@ class Starter:
         lines = said.splitlines()
         return StartFailed(
             f"QEMU ended while {guest.target.name} was being started: {lines[-1] if lines else 'it said nothing'}",
-            remedy=self._remedy(said), stderr=said, status=status, log=str(guest.log.path),
+            remedy=await self._remedy(said, line), stderr=said, status=status, log=str(guest.log.path),
         )  # fmt: skip
 
-    def _remedy(self, said: str) -> str:
+    async def _remedy(self, said: str, line: CommandLine) -> str:
         if "Permission denied" in said and self._shop.identity.drops:
-            return (
-                f"QEMU runs as {self._shop.identity.user}: that user must be able to reach the file through each "
-                "folder above it (chmod o+x), or set `user` in the settings' section [qemu]"
-            )
+            return str(await self._shop.blocking(explain_denial, line.files, self._shop.identity))
         if "lock" in said:
             return "another process uses the disk: end it, or mark the disk <shareable/>"
         return "correct the definition by what QEMU says, then start it again"

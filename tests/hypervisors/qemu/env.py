@@ -100,9 +100,14 @@ class Node:
         await self.driver.finished(target)
         return facts.of(Exited)[-1]
 
+    def guest_folders(self) -> list[str]:
+        """Return the folders of guests; the driver may be probing the emulator beside them."""
+        names = (entry.name for entry in self.env.runtime_dir.iterdir() if entry.is_dir())
+        return [name for name in names if not name.startswith("probe-")]
+
     async def end_all(self) -> None:
         """End what the test left running."""
-        for target, facts in self.kills.values():
+        for _, facts in self.kills.values():
             spawned = facts.of(Spawned)
             if spawned and not facts.of(Exited):
                 spawned[-1].kill.kill(0.0)
