@@ -34,7 +34,11 @@ def covered(wanted: bool) -> Iterator[Any]:
     from coverage import Coverage
 
     measured = Coverage(
-        data_file=None, include=[f"*/{each}" for each in UNDER_ATTACK], concurrency=["thread"], branch=True
+        data_file=None,
+        config_file=False,
+        include=[f"*/{each}" for each in UNDER_ATTACK],
+        concurrency=["thread"],
+        branch=True,
     )
     measured.start()
     try:

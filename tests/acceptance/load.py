@@ -26,6 +26,7 @@ class Known:
     incarnation: int | None = None
     pid: int | None = None
     title: str | None = None
+    transient: bool = False
 
 
 class Worker(threading.Thread):
@@ -53,6 +54,8 @@ class Worker(threading.Thread):
         known, uuid = self.load.known[number], self.load.fleet.uuids[number]
         if known.running == YES:
             self.destroy(rpc, known, uuid)
+        elif known.defined == NO and self.draw.random() < 0.3:
+            self.create(rpc, known, number)
         elif known.defined == NO or self.draw.random() < 0.15:
             self.define(rpc, known, number)
         elif self.draw.random() < 0.75:
@@ -60,7 +63,7 @@ class Worker(threading.Thread):
         else:
             known.defined = BOTH
             rpc.call("domain.undefine", domain=uuid)
-            known.defined, known.incarnation = NO, None
+            known.defined, known.incarnation, known.title = NO, None, None
         self.acknowledged += 1
 
     def define(self, rpc: Rpc, known: Known, number: int) -> None:
@@ -71,6 +74,14 @@ class Worker(threading.Thread):
         rpc.call("domain.define_xml", xml=xml)
         known.defined, known.title = YES, title
 
+    def create(self, rpc: Rpc, known: Known, number: int) -> None:
+        """Start a transient domain: it is listed as long as it runs."""
+        known.running = known.defined = BOTH
+        known.transient, known.pid, known.incarnation, known.title = True, None, None, None
+        answer = rpc.call("domain.create_xml", xml=self.load.fleet.xml(number))
+        known.running = known.defined = YES
+        known.incarnation = answer["incarnation"]
+
     def start_guest(self, rpc: Rpc, known: Known, uuid: str) -> None:
         known.running, known.pid, known.incarnation = BOTH, None, None
         answer = rpc.call("domain.start", domain=uuid)
@@ -79,8 +90,11 @@ class Worker(threading.Thread):
 
     def destroy(self, rpc: Rpc, known: Known, uuid: str) -> None:
         known.running = BOTH
+        known.defined = BOTH if known.transient else known.defined
         rpc.call("domain.destroy", domain=uuid, grace_s=0)
         known.running, known.incarnation, known.pid = NO, None, None
+        if known.transient:
+            known.defined, known.transient = NO, False
 
 
 class Load:
@@ -144,11 +158,14 @@ class Load:
         known.defined, known.running = (YES if defined else NO), (YES if running else NO)
         if record is None:
             known.incarnation = known.pid = known.title = None
+            known.transient = False
             return
+        assert record["persistent"] is not known.transient, record
+        assert running or not known.transient, f"{uuid}: transient, and it does not run"
         assert record["state"] in ("running", "shutoff"), record
         if known.title is not None:
             assert record["title"] == known.title, f"{uuid}: an acknowledged definition was lost"
-            assert known.title in rpc.call("domain.get_xml", domain=uuid, inactive=True)
+            assert known.title in rpc.call("domain.get_xml", domain=uuid, inactive=not known.transient)
         known.title = str(record["title"])
         info = rpc.call("domain.get_info", domain=uuid)
         if running and known.incarnation is not None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mechane.config.domain import check_define
+from mechane.config.errors import XmlError
 from mechane.tests.acceptance.attacks import attack_decoder, attack_documents
 from mechane.tests.acceptance.fleet import Fleet
 from mechane.tests.actors.gateway.test_fuzz import corpus, mutated
@@ -79,3 +81,9 @@ def define(rpc: Rpc, xml: bytes) -> None:
         assert {record["uuid"] for record in rpc.call("domain.list")} == before
     except Gone as gone:
         raise AssertionError(f"the node closed the connection for its XML: {xml!r}") from gone
+
+
+def test_a_value_split_by_an_element_is_refused() -> None:
+    """Found by fuzzing: the first part was taken for the value, and both were written back."""
+    with pytest.raises(XmlError, match="both sides"):
+        check_define("<domain type='test'><name>a</name><memory>2<x/>3</memory></domain>")
