@@ -16,7 +16,8 @@ error number (`libvirt`, virErrorNumber of libvirt 9.0, include/libvirt/virterro
     │   ├── NoStream               no_stream              73
     │   ├── NoJob                  no_job                 55
     │   ├── NoClient               no_client              96
-    │   └── NoMetadata             no_metadata            80
+    │   ├── NoMetadata             no_metadata            80
+    │   └── NoDevice               no_device              99
     ├── Conflict                   conflict               55
     │   ├── DomainExists           domain_exists          28
     │   ├── AmbiguousName          ambiguous_name          8
@@ -172,6 +173,13 @@ class NoMetadata(NotFound):
 
     code = "no_metadata"
     libvirt = 80
+
+
+class NoDevice(NotFound):
+    """The domain has no such device."""
+
+    code = "no_device"
+    libvirt = 99
 
 
 class Conflict(MechaneError):

@@ -62,6 +62,8 @@ async def _change(actor: DomainActor, args: dict[str, Any], edit: Edit, verb: st
     live, config = _where(actor, args)
     supervisor, snapshot, device = actor.supervisor, actor.cell.snapshot, args["device"]
     ops: list[Operation] = []
+    if live and config and verb == "attach_device":
+        device = _settled(await supervisor.definition(actor.entry), device)
     if config:
         changed = edit(await supervisor.definition(actor.entry), device).decode()
         await supervisor.driver.define(Target(uuid=snapshot.uuid, name=snapshot.name), changed)
@@ -73,6 +75,13 @@ async def _change(actor: DomainActor, args: dict[str, Any], edit: Edit, verb: st
         await apply(supervisor.services.definitions, ops)
         actor.entry.xml_version += 1
     return actor.cell.packed_record()
+
+
+def _settled(xml: str, device: str) -> str:
+    """Return the device with what is made up at random, so that both documents get the same."""
+    from ...config import domain as model
+
+    return model.settle_device(xml, device)
 
 
 async def _change_live(actor: DomainActor, device: str, verb: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .completion import complete
+    from .device_edit import attach_device, detach_device, settle_device, update_device
     from .document import LiveInfo, check_define, format, parse, secret_fields, summary_of, unknown_in
     from .domain import Domain
     from .edit import get_metadata, set_description, set_metadata, set_name, set_title
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 _HOME = {
     "complete": "completion",
+    "attach_device": "device_edit",
+    "detach_device": "device_edit",
+    "settle_device": "device_edit",
+    "update_device": "device_edit",
     "LiveInfo": "document",
     "check_define": "document",
     "format": "document",
@@ -39,9 +44,11 @@ __all__ = [
     "Domain",
     "DomainSummary",
     "LiveInfo",
+    "attach_device",
     "check_define",
     "check_name",
     "complete",
+    "detach_device",
     "format",
     "get_metadata",
     "parse",
@@ -50,8 +57,10 @@ __all__ = [
     "set_metadata",
     "set_name",
     "set_title",
+    "settle_device",
     "summary_of",
     "unknown_in",
+    "update_device",
     "validate",
 ]
 
