@@ -10,11 +10,15 @@ if TYPE_CHECKING:
     from .context import Build
 
 
+MOST = 1024
+"""More threads than any host has processors for; a wrong number must not fill the memory."""
+
+
 def iothread_ids(domain: Domain) -> list[int]:
     """Return the numbers of the I/O threads: those named, filled up from 1 to the number wanted."""
     named = [item.id for item in domain.iothreadids.iothreads if item.id] if domain.iothreadids is not None else []
     number = 1
-    while len(named) < (domain.iothreads or 0):
+    while len(named) < min(domain.iothreads or 0, MOST):
         if number not in named:
             named.append(number)
         number += 1
@@ -24,6 +28,8 @@ def iothread_ids(domain: Domain) -> list[int]:
 def add_iothreads(build: Build) -> None:
     """Add the I/O threads, and the limits of the emulator's own pool."""
     domain = build.domain
+    if (domain.iothreads or 0) > MOST:
+        raise build.refuse(domain, "iothreads", f"a guest has at most {MOST} I/O threads")
     limits = {}
     if domain.iothreadids is not None:
         limits = {item.id: item for item in domain.iothreadids.iothreads}
