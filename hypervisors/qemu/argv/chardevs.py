@@ -32,7 +32,7 @@ class Backend:
 
     def add(
         self, kind: str | None, sources: list[ChardevSource], *, protocol: str | None = None,
-        log: ChardevLog | None = None, channel: str | None = None, spice: str = "",
+        log: ChardevLog | None = None, spice: str = "",
     ) -> str:
         """Add the backend; return its id.
 
@@ -41,10 +41,11 @@ class Backend:
             sources: the host's end.
             protocol: raw or telnet, for TCP.
             log: a file that all output goes to as well.
-            channel: the name of the channel, for a socket without a path.
             spice: the name of the SPICE channel.
         """
-        source = sources[0] if sources else ChardevSource()
+        if not sources:
+            sources.append(ChardevSource())  # the live definition shows the path that is chosen here
+        source = sources[0]
         maker = {
             "null": self._plain, "vc": self._plain, "pty": self._pty, "dev": self._dev, "file": self._file,
             "pipe": self._pipe, "udp": self._udp, "tcp": self._tcp, "unix": self._unix,
@@ -67,10 +68,8 @@ class Backend:
                                         remedy="Use tls='yes' on the source")
         else:
             backend, options = maker(source)
-        del channel
         if log is not None and log.file:
-            options |= {"logfile": log.file, "logappend": log.append is not False}
-            self.build.use_file(log.file, read_only=False, kind="log")
+            options |= {"logfile": self._opened("log", log.file), "logappend": log.append is not False}
         self.build.chardev(backend, self.name, options)
         return self.name
 
@@ -98,9 +97,17 @@ class Backend:
         return ("parallel" if self.alias.startswith("parallel") else "serial"), {"path": path}
 
     def _file(self, source: ChardevSource) -> tuple[str, dict[str, Any]]:
-        path = self._path(source)
-        self.build.use_file(path, read_only=False, kind="log")
+        path = self._opened("file", self._path(source))
         return "file", {"path": path, "append": source.append}
+
+    def _opened(self, purpose: str, path: str) -> str:
+        """Return how QEMU reaches a file that it writes: by the node's descriptor where there is one."""
+        fds = self.build.resources.fds.get(f"{self.alias}.{purpose}", ())
+        if fds:
+            self.build.fds.append(fds[0])
+            return f"/dev/fdset/{self.build.fd_set(fds[0])}"
+        self.build.use_file(path, read_only=False, kind="log")
+        return path
 
     def _pipe(self, source: ChardevSource) -> tuple[str, dict[str, Any]]:
         return "pipe", {"path": self._path(source)}

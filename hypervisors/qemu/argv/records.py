@@ -42,7 +42,8 @@ class Resources:
     accel: str = "tcg"
     """The accelerator that was found to work: tcg or kvm."""
     fds: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    """Descriptors to inherit, by what they are for: net0.tap, net0.vhost, vsock0.vhost, hostdev0.vhost."""
+    """Descriptors to inherit, by what they are for: net0.tap, net0.vhost, net0.vdpa, vsock0.vhost,
+    hostdev0.vhost, video0.socket, and of character devices serial0.socket (listening), serial0.file, serial0.log."""
     ports: Mapping[str, int] = field(default_factory=dict)
     """Ports of displays that must be known beforehand, by alias and kind: graphics0.tcp, graphics0.tls."""
     sockets: Mapping[str, str] = field(default_factory=dict)

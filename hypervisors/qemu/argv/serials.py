@@ -18,6 +18,9 @@ def add_serials(build: Build) -> None:
     devices = build.domain.devices
     for serial in devices.serials:
         add_serial(build, serial)
+    first = next(iter(devices.consoles), None)
+    if first is not None and first.target.type == "serial" and devices.serials:
+        first.sources = [source.copy() for source in devices.serials[0].sources]
     for parallel in devices.parallels:
         _add_parallel(build, parallel)
     for channel in devices.channels:

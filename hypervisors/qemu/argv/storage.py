@@ -69,7 +69,7 @@ class SourceBuilder:
     def _block(self, path: str | None, read_only: bool, device: str) -> Node | None:
         if not path:
             return None
-        self.build.use_file(path, read_only=read_only, kind="device")
+        self.build.use_file(path, read_only=read_only)
         driver = "host_cdrom" if device == "cdrom" and path.startswith(("/dev/cdrom", "/dev/sr")) else "host_device"
         return {"driver": driver, "filename": path, **self._reservations()}
 

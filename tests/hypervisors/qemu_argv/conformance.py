@@ -62,7 +62,7 @@ class Given(defaultdict[str, Any]):
     def get(self, key: str, default: Any = None) -> Any:
         """Return the stand-in of `key`; sockets are given by path, but for what the node itself serves."""
         if self.default_factory is None:
-            served = key.startswith("video") or not key.endswith(".socket")
+            served = key.startswith("video") or not key.endswith((".socket", ".file", ".log"))
             return (9,) if served else default
         return self[key]
 

@@ -164,6 +164,21 @@ def test_character_devices(source: str, expected: str) -> None:
     assert values(command(definition(source)), "-chardev") == [expected]
 
 
+def test_chosen_socket_is_shown() -> None:
+    """A socket without a path lies in the guest's folder, and the live definition says so."""
+    domain = command(definition("<serial type='unix'/>")).live.domain
+    assert domain.devices.serials[0].source.path == "/g/serial0.sock"
+    assert domain.devices.consoles[0].source.path == "/g/serial0.sock"
+
+
+def test_files_by_descriptor() -> None:
+    """What the node opened for a character device goes in as a set of descriptors."""
+    line = command(definition("<serial type='file'><source path='/a'/></serial>"), fds={"serial0.file": (8,)})
+    assert values(line, "-add-fd") == ["set=1,fd=8"]
+    assert values(line, "-chardev") == ["file,id=charserial0,path=/dev/fdset/1"]
+    assert line.pass_fds == (8,)
+
+
 def test_stdio_is_refused() -> None:
     with pytest.raises(ConfigUnsupported) as caught:
         command(definition("<serial type='stdio'/>"))
