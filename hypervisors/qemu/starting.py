@@ -16,7 +16,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...config.errors import Cancelled, ConfigUnsupported, ConnectionLost, MechaneError, OperationFailed, StartFailed
+from ...config.errors import (
+    Cancelled,
+    ConfigUnsupported,
+    ConnectionLost,
+    MechaneError,
+    OperationFailed,
+    OperationInvalid,
+    StartFailed,
+)
 from ...config.states import State
 from ..contract import Started, StartMode, StartRequest, Target
 from ..facts import Spawned
@@ -84,6 +92,9 @@ class Starter:
             raise OperationFailed(f"mode {request.mode.value} is not there yet", remedy="start it from its disks")
         domain = await self._definitions.parse(request.xml)
         target = request.target
+        present = self._endings.guests.get(target.uuid)
+        if present is not None and present.process is not None and not present.process.exited.is_set():
+            raise OperationInvalid(f"QEMU runs {target.name} already", remedy="destroy it first")
         guest = Guest(
             target, folder=self._shop.folder_of(target.uuid), log=self._shop.log_of(target.name),
             facts=request.facts, actions=self._endings,
