@@ -1,0 +1,1 @@
+"""What drivers share that work through command-line tools; see base.py for how a driver uses it."""
