@@ -54,6 +54,7 @@ bench: setup ## compare with libvirt's own daemon, where it is installed
 
 docs: setup ## write the generated pages of docs/ anew
 	$(BIN)/mechane api --docs docs
+	$(BIN)/python -c 'import pathlib, mechane.hypervisors.matrix as m; pathlib.Path("docs/drivers.md").write_text(m.drivers_page())'
 
 conformance: setup ## run every driver through the one contract check
 	$(PYTEST) tests/conformance

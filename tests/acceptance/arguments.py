@@ -30,6 +30,8 @@ def arguments_for(spec: CallSpec, domain: str, connection: str, known: dict[str,
         "limits": {},
         "subscription": 1,
         "client": 1,
+        "path": "/nowhere/at/all.save",
+        "device": "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>",
         **known,
     }
     every = {**{name: chosen[name] for name, each in spec.arguments.items() if each.required}}
