@@ -122,7 +122,7 @@ class Definitions:
         Raises:
             OperationFailed: the store has none.
         """
-        if Capability.NATIVE_DEFINITIONS in self.driver.capabilities:
+        if self.driver is not None and Capability.NATIVE_DEFINITIONS in self.driver.capabilities:
             snapshot = entry.cell.snapshot
             native: str = await self.driver.get_definition(Target(uuid=snapshot.uuid, name=snapshot.name))
             return native
