@@ -72,6 +72,8 @@ class FirmwareBuilder:
         nvram = self._variables(loader)
         if nvram is None:
             return
+        if nvram.template_format not in (None, "raw", nvram.format):
+            raise build.refuse(nvram, "@templateFormat", "templates are copied as they are, not converted")
         if nvram.type not in (None, "file", "block"):
             raise build.refuse(nvram, "@type", "variables must lie in a file of the host")
         path = nvram.path or (nvram.source.file or nvram.source.dev if nvram.source is not None else None) or ""

@@ -41,7 +41,7 @@ def add_serial(build: Build, item: Serial) -> None:
     kind = item.target.type or "isa-serial"
     alias = build.alias(item)
     if kind == "isa-serial":
-        properties: dict[str, Any] = {"driver": "isa-serial", **_isa_place(item)}
+        properties: dict[str, Any] = {"driver": "isa-serial", **_isa_place(build, item)}
         port = item.target.port
         if port is not None and port > 3 and "iobase" not in properties:
             raise build.refuse(item, "target/@port", "the ISA bus has serial ports 0 to 3", remedy="Use pci-serial")
@@ -51,7 +51,7 @@ def add_serial(build: Build, item: Serial) -> None:
     elif kind == "pci-serial":
         properties = {"driver": "pci-serial", **build.pci(item)}
     elif kind == "isa-debug":
-        properties = {"driver": "isa-debugcon", **_isa_place(item)}
+        properties = {"driver": "isa-debugcon", **_isa_place(build, item)}
         properties.pop("irq", None)
     else:
         raise build.refuse(item, "target/@type", f"x86 machines have no serial port of type {kind}")
@@ -59,10 +59,12 @@ def add_serial(build: Build, item: Serial) -> None:
     build.device(item, {**properties, "chardev": name, "id": alias}, below="target/@type")
 
 
-def _isa_place(item: Chardev) -> dict[str, Any]:
+def _isa_place(build: Build, item: Chardev) -> dict[str, Any]:
     address = item.address
-    if not isinstance(address, IsaAddress):
+    if address is None:
         return {}
+    if not isinstance(address, IsaAddress):
+        raise build.refuse(item, "address/@type", "this port sits on the ISA bus")
     return {"iobase": address.iobase, "irq": address.irq}
 
 
@@ -70,7 +72,7 @@ def _add_parallel(build: Build, item: Parallel) -> None:
     if (item.target.port or 0) > 2:
         raise build.refuse(item, "target/@port", "the ISA bus has parallel ports 0 to 2")
     name = _backend(build, item)
-    build.device(item, {"driver": "isa-parallel", **_isa_place(item), "chardev": name, "id": build.alias(item)})
+    build.device(item, {"driver": "isa-parallel", **_isa_place(build, item), "chardev": name, "id": build.alias(item)})
 
 
 def _virtio_port(build: Build, item: Chardev) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ....config.domain.address import BareAddress, CcwAddress, PciAddress, SpaprVioAddress
 from ....config.domain.controller import Controller
 from ....config.domain.disk import Disk
 from ....config.domain.domain import Domain
@@ -23,6 +24,7 @@ from .refusal import refuse
 
 CONTAINERS = "only containers have this"
 XEN = "only Xen has this"
+S390 = "only s390 machines have this"
 HOST = "only interfaces with a tap device have this"
 
 REFUSED: Mapping[type[Element], Mapping[str, str]] = {
@@ -30,7 +32,7 @@ REFUSED: Mapping[type[Element], Mapping[str, str]] = {
         "bootloader": XEN, "bootloader_args": XEN, "xen_commandline": XEN, "idmap": CONTAINERS,
         "lxc_namespace": CONTAINERS, "bhyve_commandline": "only bhyve has this",
         "vmware_datacenterpath": "only VMware has this",
-        "qemu_capabilities": "the emulator is probed, and believed",
+        "qemu_capabilities": "the emulator is probed, and believed", "keywrap": S390,
     },
     Os: {
         "init": CONTAINERS, "initargs": CONTAINERS, "initenvs": CONTAINERS, "initdir": CONTAINERS,
@@ -42,6 +44,7 @@ REFUSED: Mapping[type[Element], Mapping[str, str]] = {
         "fdgroup": "descriptors of a client cannot be used yet",
         "known_hosts": "the emulator's ssh driver reads its own file",
     },
+    PciAddress: {"zpci": S390},
     Identity: {"keyfile": "the emulator's ssh driver asks an agent only",
                "agentsock": "the emulator's ssh driver uses the agent of its environment"},
     Controller: {"max_grant_frames": XEN, "max_event_channels": XEN},
@@ -74,6 +77,8 @@ def refuse_unbuilt(domain: Domain) -> None:
         for name, why in REFUSED.get(type(element), {}).items():
             if values.get(name) and element.given(name):
                 raise refuse(domain, element, _xml_name(element, name), why)
+        if isinstance(element, (CcwAddress, SpaprVioAddress, BareAddress)) and element.type != "unassigned":
+            raise refuse(domain, element, "@type", f"x86 machines have no addresses of type {element.type}")
         for field in type(element).FIELDS:
             value = values.get(field.name)
             if value is not None and isinstance(field, Child):
