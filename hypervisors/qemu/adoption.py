@@ -43,22 +43,28 @@ class Adoption:
         if record is None:
             return None
         guest = self._guest(target, record, facts)
-        process = await self._find(guest, record)
+        process = self._watch(guest, record)
         if process is None:
+            await self._endings.clean(guest)
+            return None
+        # asked at once, while the command line is read: 30 guests answer side by side
+        answer = self._shop.env.loop.create_task(self._answer(guest))
+        if not await self._names(record):
+            answer.cancel()
+            process.forget()
             await self._endings.clean(guest)
             return None
         guest.process = process
         self._endings.guests[target.uuid] = guest
         facts.put(Spawned(incarnation=guest.incarnation, kill=process, pid=process.pid))
         try:
-            await self._answer(guest)
-        except ConnectionLost:
-            if process.exited.is_set():
-                del self._endings.guests[target.uuid]
-                await self._endings.clean(guest)
-                return None
+            await answer
         except (MechaneError, OSError) as error:
             self._shop.log.warning("%s runs, but its monitor does not answer: %s", target.name, error)
+        if process.exited.is_set():
+            del self._endings.guests[target.uuid]
+            await self._endings.clean(guest)
+            return None
         guest.live = True
         state, reason = guest.state
         return Started(handle=handle, state=state, reason=reason, pid=process.pid, kill=process)
@@ -76,7 +82,7 @@ class Adoption:
         guest.believe(State.NOSTATE, "unknown")
         return guest
 
-    async def _find(self, guest: Guest, record: GuestRecord) -> QemuProcess | None:
+    def _watch(self, guest: Guest, record: GuestRecord) -> QemuProcess | None:
         """Return the watched process of a record, or None when it is gone or another."""
         if not record.pid or record.boot_id != self._shop.boot_id:
             return None
@@ -88,7 +94,7 @@ class Adoption:
         except OSError:
             return None
         stat = read_stat(record.pid)
-        if stat is None or stat.ended or process.start_time != record.start_time or not await self._names(record):
+        if stat is None or stat.ended or process.start_time != record.start_time:
             process.forget()
             return None
         return process

@@ -88,6 +88,7 @@ class QemuDriver(Driver):
         await self._shop.blocking(self._shop.let_in, self.env.runtime_dir)
         known = await self._emulators.remembered(self._default)
         self._shop.later(self._learn())
+        self._shop.later(self._endings.keep_logs())
         version = ".".join(str(number) for number in known.version) if known is not None else ""
         return HypervisorInfo(version=version, details={"emulator": self._default, "user": self._shop.identity.user})
 

@@ -19,6 +19,7 @@ DEATH_S = 10.0
 RECONNECT_S = 0.05
 CONNECTS = 3
 SHUTDOWN_GRACE_S = 2.0
+LOG_CHECK_S = 30.0
 
 
 class Endings(GuestActions):
@@ -128,6 +129,18 @@ class Endings(GuestActions):
             cause = "unknown: even /proc does not answer"
         if not guest.process.exited.is_set():
             guest.report_zombie(f"process {pid} does not die: {cause}")
+
+    # ---- logs
+
+    async def keep_logs(self) -> None:
+        """Rotate the logs of running guests when they are due, until cancelled."""
+        while True:
+            await asyncio.sleep(LOG_CHECK_S)
+            for guest in list(self.guests.values()):
+                try:
+                    await self._shop.blocking(guest.log.rotate)
+                except (MechaneError, OSError) as error:
+                    self._shop.log.warning("the log of %s cannot be rotated: %s", guest.target.name, error)
 
     # ---- cleaning up
 

@@ -6,12 +6,13 @@ Everything runs on the loop's thread, except what QemuProcess says of itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...config.states import State
 from ..contract import Target
-from ..facts import Exited, Fact, FactSink, MonitorBack, MonitorStuck, StateChanged, Zombie
+from ..facts import Exited, Fact, FactSink, GuestEvent, MonitorBack, MonitorStuck, StateChanged, Zombie
 from .events import NOTHING, Action, GuestView, Reaction, react
 from .folder import GuestFolder
 from .logfile import GuestLog
@@ -20,13 +21,17 @@ from .process import QemuProcess
 from .profile import Profile
 from .qmp import Monitor, Stuck
 
+REBOOT_S = 1.0
+"""Resets within this many seconds are one reboot: SeaBIOS resets once more by itself (measured)."""
+
 
 class Guest:
     """A guest from its spawn to the end of its process."""
 
     def __init__(
-        self, target: Target, *, folder: GuestFolder, log: GuestLog, facts: FactSink, actions: GuestActions
-    ) -> None:
+        self, target: Target, *, folder: GuestFolder, log: GuestLog, facts: FactSink, actions: GuestActions,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self.target = target
         self.folder = folder
         self.log = log
@@ -47,6 +52,8 @@ class Guest:
         """Thread of each virtual CPU, learnt from query-cpus-fast."""
         self._facts = facts
         self._actions = actions
+        self._clock = clock
+        self._rebooted_at = float("-inf")
         self._ending = ""
         self._pause_reason = "user"
 
@@ -61,7 +68,15 @@ class Guest:
         """Tell the cell; remembers the state, so that an inspection reports only changes."""
         if isinstance(fact, StateChanged):
             self.state = (fact.state, fact.reason)
+        if isinstance(fact, GuestEvent) and fact.kind == "reboot" and not self._is_new_reboot():
+            return
         self._facts.put(fact)
+
+    def _is_new_reboot(self) -> bool:
+        """Tell a reboot from the further resets that belong to it."""
+        now = self._clock()
+        before, self._rebooted_at = self._rebooted_at, now
+        return now - before > REBOOT_S
 
     def believe(self, state: State, reason: str) -> None:
         """Note a state that the cell has learnt another way."""

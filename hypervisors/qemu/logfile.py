@@ -54,7 +54,8 @@ class GuestLog:
         try:
             with self.path.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
-                file.seek(max(min(offset, size), size - TAIL_BYTES))
+                begin = offset if offset <= size else 0  # it was emptied by a rotation meanwhile
+                file.seek(max(begin, size - TAIL_BYTES))
                 return file.read(TAIL_BYTES).decode(errors="replace").strip()
         except OSError:
             return ""

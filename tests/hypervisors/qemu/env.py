@@ -147,6 +147,6 @@ def run(work: Awaitable[T]) -> T:
     """Run a test's coroutine on a loop of its own."""
 
     async def main() -> T:
-        return await asyncio.wait_for(work, 50)
+        return await asyncio.wait_for(work, 55)
 
     return asyncio.run(main())

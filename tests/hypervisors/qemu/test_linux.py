@@ -1,0 +1,62 @@
+"""A real Linux guest: console, reboot and shutdown from inside."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from mechane.hypervisors.abilities import ConsoleChannel
+from mechane.hypervisors.facts import Exited, GuestEvent, StateChanged
+from mechane.tests.guest.xml import guest_xml
+from mechane.tests.hypervisors.qemu.env import node, run, until
+
+pytestmark = pytest.mark.qemu
+UUID = "6e27d4a0-7dbb-4b6b-b7a4-d7dbe7dbbd01"
+PROMPT = b"mechane-guest # "
+BOOT_S = 40.0
+
+
+async def hear(channel: ConsoleChannel, text: bytes) -> None:
+    """Read from a console until it says `text`."""
+    heard = b""
+
+    def listen() -> bool:
+        nonlocal heard
+        try:
+            heard += os.read(channel.fd, 65536)
+        except BlockingIOError:
+            return False
+        return text in heard
+
+    await until(listen, BOOT_S, f"{text!r} on the console")
+
+
+def test_a_guest_boots_reboots_and_shuts_down(short_tmp: Path, guest_image: tuple[Path, Path]) -> None:
+    kernel, initrd = guest_image
+
+    async def body() -> None:
+        async with node(short_tmp) as n:
+            xml = guest_xml("linux", kernel=kernel, initrd=initrd, uuid=UUID)
+            target, _, facts = await n.start(xml, name="linux", uuid=UUID)
+            channel = await n.driver.open_console(target, None)
+            await hear(channel, PROMPT)
+            os.write(channel.fd, b"echo $((6 * 7))-yes\r")
+            await hear(channel, b"42-yes")
+            await n.driver.reboot(target, None)
+            await until(lambda: facts.of(GuestEvent), BOOT_S)
+            await hear(channel, PROMPT)
+            assert [event.kind for event in facts.of(GuestEvent)] == ["reboot"]
+            assert not facts.of(Exited)
+            changes = len(facts.of(StateChanged))
+            await n.driver.shutdown(target, None)
+            await until(lambda: facts.of(Exited), BOOT_S)
+            (exited,) = facts.of(Exited)
+            assert (exited.reason, exited.status) == ("shutdown", 0)
+            assert not any(change.event for change in facts.of(StateChanged)[changes:])
+            channel.close()
+            await n.driver.finished(target)
+            assert n.guest_folders() == []
+            await asyncio.sleep(0)
+
+    run(body())
