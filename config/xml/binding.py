@@ -179,7 +179,7 @@ class Element:
                 if not sub.tail.isspace():
                     stray.append(sub.tail.strip())
                 sub.tail = ""  # it belongs to this element, and a kept subtree goes on without it
-        if stray and self._body is not None and self._body.name in values:
+        if stray and self._body is not None and (self._body.converter is not None or self._body.name in values):
             # which part is the value?  Taking one and writing both back would change the definition
             raise Refused(node, "", " ".join(stray), None, "text on both sides of an element")
         if stray:
