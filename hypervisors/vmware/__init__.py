@@ -1,0 +1,1 @@
+"""VMware Workstation, Player and Fusion, driven by vmrun and vmrest."""
