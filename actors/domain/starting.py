@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.errors import Cancelled, InvalidArgument, MechaneError, StartFailed
 from ...config.states import State
-from ...hypervisors.contract import CancelFlag, Handle, Started, StartMode, StartRequest, Target
+from ...hypervisors.contract import CancelFlag, Capability, Handle, Started, StartMode, StartRequest, Target
 from ..cells import facts
 from ..router.pending import PendingCall
 from ..stores.aio import apply
@@ -167,6 +167,7 @@ async def _give_up(actor: DomainActor, run: StoredRun, error: BaseException) -> 
     supervisor.log.info("start of %s gave up: %s", snapshot.name, error)
     await forget(actor)
     if not cell.snapshot.persistent:
+        await _unregister(actor)
         supervisor.remove(actor.entry)
 
 
@@ -203,7 +204,18 @@ async def clean(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
     await forget(actor)
     actor.entry.stats = None
     if not cell.snapshot.persistent:
+        await _unregister(actor)
         supervisor.remove(actor.entry)
+
+
+async def _unregister(actor: DomainActor) -> None:
+    """Have the hypervisor forget a transient domain that ended, where it keeps definitions of its own."""
+    supervisor, snapshot = actor.supervisor, actor.cell.snapshot
+    if Capability.NATIVE_DEFINITIONS in supervisor.driver.capabilities:
+        try:
+            await supervisor.driver.undefine(Target(uuid=snapshot.uuid, name=snapshot.name))
+        except MechaneError as error:
+            supervisor.log.warning("%s stays registered: %s", snapshot.name, error)
 
 
 async def adopt(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:
@@ -216,6 +228,7 @@ async def adopt(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
         cell.put(facts.StartGaveUp(incarnation=run.incarnation))
         await forget(actor)
         if not cell.snapshot.persistent:
+            await _unregister(actor)
             supervisor.remove(actor.entry)
         return
     started = await supervisor.driver.reattach(target, run.handle, supervisor.sink_of(actor.entry))
