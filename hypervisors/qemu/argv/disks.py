@@ -38,10 +38,11 @@ class DiskBuilder:
             if disk.target.bus == "fdc":
                 floppies.append((disk, chain))
             else:
-                self._add_disk(disk, chain)
+                self.add_disk(disk, chain)
         self._add_floppies(floppies)
 
-    def _add_disk(self, disk: Disk, chain: Chain) -> None:
+    def add_disk(self, disk: Disk, chain: Chain) -> None:
+        """Add the nodes and the device of one disk (not of a floppy)."""
         self._check(disk)
         if disk.type == "vhostuser":
             self._add_vhost_user(disk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ....config.domain.cpu import NumaCell
+from ....config.domain.cpu import Latency, NumaBandwidth, NumaCell
 from ....config.xml.binding import Element
 from ....config.xml.convert import bitmap_to_set
 from .options import as_keys
@@ -225,11 +225,25 @@ class MemoryBuilder:
             return memory.nodeset, memory.mode
         return None, None
 
+    def _check_links(self, links: list[Latency | NumaBandwidth]) -> None:
+        """Refuse a link that is described twice, or between cells that are not there."""
+        assert self.numa is not None
+        cells = {self._id(pair) for pair in enumerate(self.numa.cells)}
+        seen = set()
+        for item in links:
+            key = (type(item), item.initiator, item.target, item.cache, item.type)
+            if key in seen:
+                raise self.build.refuse(item, "", "this link is described twice")
+            seen.add(key)
+            if item.initiator not in cells or item.target not in cells:
+                raise self.build.refuse(item, "", "there is no such cell")
+
     def _add_speeds(self) -> None:
         assert self.numa is not None
         hierarchy = {None: "memory", 0: "memory", 1: "first-level", 2: "second-level", 3: "third-level"}
         links = self.numa.interconnects
         if links is not None:
+            self._check_links([*links.latencies, *links.bandwidths])
             for item in links.latencies:
                 self.build.option("-numa", as_keys("hmat-lb", {
                     "initiator": item.initiator, "target": item.target, "hierarchy": hierarchy[item.cache],
@@ -240,6 +254,8 @@ class MemoryBuilder:
                     "data-type": f"{rate.type}-bandwidth", "bandwidth": f"{rate.value}K"}))
         for pair in enumerate(self.numa.cells):
             for cache in pair[1].caches:
+                if not 1 <= (cache.level or 0) <= 3:
+                    raise self.build.refuse(cache, "@level", "caches have levels 1 to 3")
                 self.build.option("-numa", as_keys("hmat-cache", {
                     "node-id": self._id(pair),
                     "size": f"{cache.size.value if cache.size else 0}K",

@@ -20,12 +20,12 @@ BACKENDS = {"pulseaudio": "pa", "file": "wav"}
 def add_audios(build: Build) -> None:
     """Add the audio backends."""
     for item in build.domain.devices.audios:
-        build.option("-audiodev", as_json(_audio(item)))
+        build.option("-audiodev", as_json(_audio(build, item)))
         if item.type == "sdl" and item.driver:
             build.environment["SDL_AUDIODRIVER"] = item.driver
 
 
-def _audio(item: Audio) -> dict[str, Any]:
+def _audio(build: Build, item: Audio) -> dict[str, Any]:
     kind = BACKENDS.get(item.type, item.type)
     backend: dict[str, Any] = {"id": f"audio{item.id}", "driver": kind, "timer-period": item.timer_period}
     if item.type == "oss":
@@ -35,14 +35,16 @@ def _audio(item: Audio) -> dict[str, Any]:
     if item.type == "file":
         backend["path"] = item.path
     for name, direction in (("in", item.input), ("out", item.output)):
-        options = _direction(item.type, direction)
+        options = _direction(build, item.type, direction)
         if options:
             backend[name] = options
     return backend
 
 
-def _direction(kind: str, item: AudioDirection) -> dict[str, Any]:
+def _direction(build: Build, kind: str, item: AudioDirection) -> dict[str, Any]:
     settings = item.settings
+    if settings is not None and item.fixed_settings is False:
+        raise build.refuse(item, "settings", "settings need fixedSettings='yes'")
     options: dict[str, Any] = {
         "mixing-engine": item.mixing_engine,
         "fixed-settings": item.fixed_settings,

@@ -142,5 +142,8 @@ def fill_models(domain: Domain, emulator: Emulator) -> None:
     for item in domain.devices.controllers:
         if item.type == "usb" and item.model is None:
             item.model = "piix3-uhci"
+        elif item.type == "usb" and item.model in dict(COMPANIONS) and item.master is None:
+            if any(o.model == "ich9-ehci1" and o.index == item.index for o in domain.devices.controllers):
+                item.master = Master(startport=dict(COMPANIONS)[item.model])
         elif item.type == "scsi" and item.model in (None, "auto"):
             item.model = "lsilogic" if emulator.has_type("lsi53c895a") else "virtio-scsi"

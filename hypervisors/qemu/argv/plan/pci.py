@@ -75,6 +75,17 @@ class PciPlanner:
         self._mark_multifunction()
         self._number_controllers()
 
+    def plan_free(self) -> None:
+        """Assign addresses on the buses that are there: a running guest gets no further ones.
+
+        Raises:
+            ConfigUnsupported: no slot of the right kind is free.
+        """
+        if self._pci_controllers():
+            buses = self._buses(growing=False)
+            self._place_chipset(buses)
+            self._place_all(buses, dry=False)
+
     def _pci_controllers(self) -> list[Controller]:
         return [item for item in self.domain.devices.controllers if item.type == "pci"]
 

@@ -23,7 +23,7 @@ from .ports import SerialPlanner, choose_ports
 from .usb import UsbPlanner
 
 
-def plan_devices(domain: Domain, capabilities: Emulator, *, live: bool = False) -> Domain:
+def plan_devices(domain: Domain, capabilities: Emulator, *, live: bool = False, running: bool = False) -> Domain:
     """Return a copy of a definition with all filled in that libvirt works out by itself.
 
     Pure: the same definition and emulator give the same result, and a result plans to itself.
@@ -32,6 +32,7 @@ def plan_devices(domain: Domain, capabilities: Emulator, *, live: bool = False) 
         domain: what the user wrote.
         capabilities: the probed emulator.
         live: name the devices too (aliases are those of a running guest).
+        running: the guest runs already, so its PCI buses are those that it has.
 
     Raises:
         ConfigUnsupported: something in it cannot be had; `path` names it.
@@ -47,7 +48,11 @@ def plan_devices(domain: Domain, capabilities: Emulator, *, live: bool = False) 
     add_needed_controllers(planned)
     fill_models(planned, capabilities)
     SerialPlanner(planned).plan()
-    PciPlanner(planned, capabilities).plan()
+    pci = PciPlanner(planned, capabilities)
+    if running:
+        pci.plan_free()
+    else:
+        pci.plan()
     UsbPlanner(planned).plan()
     place_modules(planned)
     if live:
