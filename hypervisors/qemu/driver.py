@@ -29,6 +29,7 @@ from .console import Consoles
 from .emulators import Emulators, key_of
 from .endings import Endings
 from .host_capabilities import HostCapabilities
+from .hotplug.hotplug import Hotplugging
 from .identity import choose
 from .kvm import KvmProbe
 from .options import QemuOptions
@@ -51,7 +52,7 @@ class QemuDriver(Driver):
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {
             Capability.SUSPEND, Capability.RESET, Capability.MONITOR, Capability.STATS, Capability.CONSOLE,
-            Capability.DOMAIN_CAPABILITIES,
+            Capability.DOMAIN_CAPABILITIES, Capability.HOTPLUG,
         }
     )
 
@@ -72,6 +73,7 @@ class QemuDriver(Driver):
         )
         self._adoption = Adoption(self._shop, self._endings)
         self._power = Power(self._shop, self._endings)
+        self._hotplug = Hotplugging(self._shop, self._power, self._emulators)
         self._stats = Statistics(self._shop, self._power)
         self._consoles = Consoles(self._power)
         self._default = next((path for path in EMULATORS if Path(path).exists()), EMULATORS[0])
@@ -189,6 +191,20 @@ class QemuDriver(Driver):
     async def open_console(self, target: Target, device: str | None) -> ConsoleChannel:
         """Open a console."""
         return await self._consoles.open_console(target, device)
+
+    # ---- devices
+
+    async def attach_device(self, target: Target, xml: str, device: str) -> str:
+        """Plug a device."""
+        return await self._hotplug.attach(target, xml, device)
+
+    async def detach_device(self, target: Target, xml: str, device: str) -> str:
+        """Unplug a device once the guest lets go."""
+        return await self._hotplug.detach(target, xml, device)
+
+    async def update_device(self, target: Target, xml: str, device: str) -> str:
+        """Change a device."""
+        return await self._hotplug.update(target, xml, device)
 
     # ---- the host
 

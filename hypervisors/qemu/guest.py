@@ -50,6 +50,8 @@ class Guest:
         """Whether QEMU stays when its guest has shut down (-no-shutdown)."""
         self.threads: dict[int, int] = {}
         """Thread of each virtual CPU, learnt from query-cpus-fast."""
+        self.watcher: Callable[[str, Mapping[str, Any]], None] | None = None
+        """Who follows its device events, where devices come and go."""
         self._facts = facts
         self._actions = actions
         self._clock = clock
@@ -94,6 +96,8 @@ class Guest:
 
     def on_event(self, name: str, data: Mapping[str, Any]) -> None:
         """Translate an event, report it, and do what it asks for."""
+        if self.watcher is not None:
+            self.watcher(name, data)
         reaction = react(name, data, self._view())
         if reaction is not NOTHING:
             self._follow(reaction)

@@ -1,0 +1,1 @@
+"""Devices that come to and leave a running guest."""

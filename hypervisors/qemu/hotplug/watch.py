@@ -1,0 +1,59 @@
+"""Which devices guests are letting go of, and what their events say of it. Loop's thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+REMOVED, REFUSED = "removed", "refused"
+_ENDS = {"DEVICE_DELETED": REMOVED, "DEVICE_UNPLUG_GUEST_ERROR": REFUSED}
+TRAY = "DEVICE_TRAY_MOVED"
+
+
+class Watch:
+    """Follows the device events of one guest."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, asyncio.Future[str]] = {}
+        self._trays: dict[str, asyncio.Future[str]] = {}
+        self._late: dict[str, Callable[[], None]] = {}
+
+    def __call__(self, name: str, data: Mapping[str, Any]) -> None:
+        """Take an event of QEMU."""
+        if name in _ENDS:
+            self._settle(self._waiting, str(data.get("device", "")), _ENDS[name])
+            if name == "DEVICE_DELETED" and (late := self._late.pop(str(data.get("device", "")), None)) is not None:
+                late()
+        elif name == TRAY and data.get("tray-open"):
+            self._settle(self._trays, str(data.get("id", "")), "open")
+
+    @staticmethod
+    def _settle(futures: dict[str, asyncio.Future[str]], alias: str, outcome: str) -> None:
+        future = futures.pop(alias, None)
+        if future is not None and not future.done():
+            future.set_result(outcome)
+
+    def expect(self, alias: str) -> asyncio.Future[str]:
+        """Return what becomes of a device: REMOVED or REFUSED. Call it before device_del is sent."""
+        return self._future(self._waiting, alias)
+
+    def expect_tray(self, alias: str) -> asyncio.Future[str]:
+        """Return a future that is done when the drive's tray opens."""
+        return self._future(self._trays, alias)
+
+    @staticmethod
+    def _future(futures: dict[str, asyncio.Future[str]], alias: str) -> asyncio.Future[str]:
+        future = futures.get(alias)
+        if future is None or future.done():
+            future = futures[alias] = asyncio.get_running_loop().create_future()
+        return future
+
+    def when_removed(self, alias: str, call: Callable[[], None]) -> None:
+        """Call back when a device goes although nobody waits for it any more."""
+        self._late[alias] = call
+
+    def forget(self, alias: str) -> None:
+        """Stop waiting for a device."""
+        self._waiting.pop(alias, None)
+        self._trays.pop(alias, None)
