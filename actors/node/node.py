@@ -280,7 +280,10 @@ def _turn(loop: asyncio.AbstractEventLoop) -> Any:
 
 
 def _folder(path: Any, mode: int) -> None:
-    path.mkdir(mode=mode, parents=True, exist_ok=True)
+    """Make a folder with just this mode, whatever the umask; one that is there keeps its own."""
+    if not path.is_dir():
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(mode)
 
 
 def _raise_open_files() -> None:
