@@ -4,14 +4,18 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mechane.tests.acceptance.fleet import Fleet, QemuFleet
-from mechane.tests.acceptance.ordeal import endure
+from mechane.tests.acceptance.ordeal import endure, recovered, unresponsive
 from mechane.tests.stubs.install import install_stub
 from mechane.tests.support.node import NodeProcess, running_node
+from mechane.tests.support.paths import short_folder
+from mechane.tests.support.rpc import Rpc, RpcError
+from mechane.tests.support.wait import wait_until
 
 QUICK = "[deadlines]\nquery_s = 0.5\n"
 """Monitors are found stuck after half a second, so that the test is short."""
@@ -27,6 +31,51 @@ def test_28_of_30_guests_hang_in_memory() -> None:
         fleet = Fleet(node, 30)
         print(endure(fleet, healthy=2, cycles=20, period_s=0.3, deadline_s=1.5))
         assert threads_of(node) < 60
+
+
+def restart_with_hung_guests(node: NodeProcess, fleet: Fleet, healthy: int) -> None:
+    """Kill the node while guests hang: the healthy ones are taken up at once, the others as soon as they answer."""
+    hung = list(range(healthy, len(fleet.names)))
+    with node.connect() as rpc:
+        fleet.bring_up(rpc)
+        fleet.hang(rpc, hung)
+    node.kill()
+    node.start()
+    with node.connect() as rpc:
+        for number in range(healthy):
+            uuid = fleet.uuids[number]
+            wait_until(partial(answers_statistics, rpc, uuid), 20, "a healthy guest's statistics")
+            assert rpc.call("domain.suspend", domain=uuid)["state"] == "paused"
+        wait_until(lambda: unresponsive(rpc) == {fleet.uuids[number] for number in hung}, 20, "what hangs")
+        first, *spared = hung
+        assert rpc.call("domain.destroy", domain=fleet.uuids[first], grace_s=0)["state"] == "shutoff"
+        fleet.hung.discard(first)
+        fleet.release(rpc, spared)
+        recovered(rpc, fleet, spared)
+
+
+def answers_statistics(rpc: Rpc, uuid: str) -> bool:
+    """Tell whether a guest can be asked; while it is taken up it cannot."""
+    try:
+        return bool(rpc.call("domain.get_stats", domain=uuid)["stats"]["cpu.time"] >= 0)
+    except RpcError as error:
+        assert error.code in {"operation_invalid", "busy"}, error
+        return False
+
+
+def test_node_restarts_beside_hung_guests() -> None:
+    with short_folder() as folder:
+        with NodeProcess(folder, [f"test:///default?state={folder / 'guests'}"], QUICK) as node:
+            node.start()
+            restart_with_hung_guests(node, Fleet(node, 8), 3)
+
+
+@pytest.mark.qemu
+def test_node_restarts_beside_stopped_guests() -> None:
+    with running_node(["qemu:///system"], QUICK) as node:
+        fleet = QemuFleet(node, 6)
+        with continued(fleet):
+            restart_with_hung_guests(node, fleet, 2)
 
 
 @contextlib.contextmanager
