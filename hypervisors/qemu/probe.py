@@ -28,6 +28,8 @@ QUERIES = (
     Command("query-command-line-options"),
 )
 TAIL_BYTES = 4096
+SHARES = (0.15, 0.35, 0.5)
+"""What each try may take of the deadline."""
 
 
 class _Nobody:
@@ -107,10 +109,26 @@ class TemporaryRun:
 async def probe(shop: Workshop, key: EmulatorKey, deadline_s: float) -> EmulatorCapabilities:
     """Run an emulator without a guest and collect its answers.
 
+    An emulator that does not greet is tried again: without a machine QEMU's main loop begins
+    at once, and then it can lose the client that waits already, because its monitor thread
+    takes over the socket at the same moment (seen once in some thousand probes on a busy host).
+
     Raises:
         OperationFailed: it is no emulator that we can use; `details.stderr` has its words.
         StartFailed: it could not be executed.
     """
+    for share in SHARES:
+        try:
+            return await _probe_once(shop, key, deadline_s * share)
+        except DeadlineExceeded as error:
+            late = error
+    raise OperationFailed(
+        f"{key.path} cannot be used: {late.message}",
+        remedy="look why the emulator hangs, or correct <emulator> in the definition", emulator=key.path, stderr="",
+    ) from late  # fmt: skip
+
+
+async def _probe_once(shop: Workshop, key: EmulatorKey, deadline_s: float) -> EmulatorCapabilities:
     run = TemporaryRun(shop, f"the probe of {key.path}")
     arguments = [
         key.path, "-S", "-no-user-config", "-nodefaults", "-nographic", "-machine", "none,accel=tcg",
@@ -126,7 +144,7 @@ async def probe(shop: Workshop, key: EmulatorKey, deadline_s: float) -> Emulator
         finally:
             monitor.close()
         return from_replies(key, {query.name: reply for query, reply in zip(QUERIES, replies, strict=True)})
-    except (ConnectionLost, DeadlineExceeded, OSError) as error:
+    except (ConnectionLost, OSError) as error:
         await _settle(run)
         said = run.output()
         raise OperationFailed(

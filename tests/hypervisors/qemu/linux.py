@@ -12,7 +12,7 @@ from mechane.tests.guest.xml import guest_xml
 from mechane.tests.hypervisors.qemu.env import Facts, Node
 
 BOOT_S = 90.0
-COMMAND_S = 30.0
+COMMAND_S = 10.0
 ROOT_PORTS = "".join(f"<controller type='pci' index='{n}' model='pcie-root-port'/>" for n in range(1, 9))
 
 

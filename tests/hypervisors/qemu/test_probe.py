@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from mechane.config.errors import ConfigUnsupported, InvalidArgument, OperationFailed
+from mechane.config.errors import ConfigUnsupported, DeadlineExceeded, InvalidArgument, OperationFailed
 from mechane.config.xml.reader import read
 from mechane.hypervisors.qemu import emulators, kvm
+from mechane.hypervisors.qemu import probe as probing
 from mechane.hypervisors.qemu.capabilities import EmulatorCapabilities
 from mechane.hypervisors.qemu.emulators import Emulators, key_of
 from mechane.tests.hypervisors.qemu.env import node, run
@@ -165,5 +166,24 @@ def test_a_spinning_guest_is_ended_by_its_budget(short_tmp: Path, monkeypatch: p
             verdict = await n.driver._kvm._run(key_of(QEMU))
             assert not verdict.usable and "spins" in verdict.reason
             assert not [entry for entry in n.env.runtime_dir.iterdir() if entry.name.startswith("probe-")]
+
+    run(body())
+
+
+def test_an_emulator_that_does_not_greet_is_tried_again(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, tries = probing._probe_once, []
+
+    async def silent_once(shop: Any, key: Any, deadline_s: float) -> EmulatorCapabilities:
+        tries.append(deadline_s)
+        if len(tries) == 1:
+            raise DeadlineExceeded("it did not answer")
+        return await real(shop, key, deadline_s)
+
+    async def body() -> None:
+        async with node(short_tmp) as n:
+            await n.driver._emulators.get(QEMU)
+            monkeypatch.setattr(probing, "_probe_once", silent_once)
+            assert (await probing.probe(n.driver._shop, key_of(QEMU), 30.0)).arch == "x86_64"
+            assert sum(tries) < 30.0
 
     run(body())
