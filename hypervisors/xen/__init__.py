@@ -1,0 +1,1 @@
+"""Xen guests by xl: its driver, its configuration files, what its tools print."""
