@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .protocol.cli.context import Conversions
 
 
 def mechaned(argv: Sequence[str] | None = None) -> int:
@@ -17,7 +21,14 @@ def mechane(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status."""
     from .protocol.cli.main import main
 
-    return main(list(sys.argv[1:] if argv is None else argv))
+    return main(list(sys.argv[1:] if argv is None else argv), _conversions)
+
+
+def _conversions() -> Conversions:
+    """Load the conversions of definitions: the command line itself knows no hypervisor."""
+    from .hypervisors import conversion
+
+    return conversion
 
 
 if __name__ == "__main__":

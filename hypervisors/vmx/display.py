@@ -25,7 +25,7 @@ def read_display(vmx: VmxText, domain: Domain) -> None:
 def _read_vnc(vmx: VmxText) -> Graphics:
     port = vmx.number(f"{_VNC}.port", -1)
     address = vmx.string(f"{_VNC}.ip")
-    screen = Graphics(type="vnc", port=port if port > 0 else None, autoport=port <= 0)
+    screen = Graphics(type="vnc", port=port if port > 0 else -1, autoport=port <= 0)
     screen.listens = [Listen(type="address", address=address)]
     screen.listen = address
     screen.keymap = vmx.string(f"{_VNC}.keymap")

@@ -13,7 +13,6 @@ from ...config.domain.domain import Domain, GenId
 from ...config.domain.os import BootDevice, Firmware, FirmwareFeature, Smbios
 from ...config.domain.tune import Cputune, Memtune
 from ...config.errors import ConfigUnsupported, InvalidArgument
-from ...config.xml.writer import ILLEGAL
 from .text import VmxText, refused
 
 NO_UUID = "00000000-0000-0000-0000-000000000000"
@@ -29,9 +28,8 @@ _PERCENT = re.compile("%(2f|5c|25)", re.IGNORECASE)
 def read_machine(vmx: VmxText, domain: Domain) -> None:
     """Read all but the devices."""
     _check_versions(vmx)
-    name = _PERCENT.sub(lambda found: chr(int(found[1], 16)), vmx.string("displayName") or "")
-    domain.name = ILLEGAL.sub("", name)
-    domain.description = ILLEGAL.sub("", vmx.string("annotation") or "") or None
+    domain.name = _PERCENT.sub(lambda found: chr(int(found[1], 16)), vmx.string("displayName") or "")
+    domain.description = vmx.string("annotation") or None
     domain.uuid = read_uuid(vmx.string("uuid.bios") or "") or NO_UUID
     domain.genid = _genid(vmx)
     _read_memory(vmx, domain)

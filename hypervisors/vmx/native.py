@@ -59,6 +59,7 @@ def from_native(
 def read(vmx: VmxText, *, names: FileNames | None = None, name: str = "", datacenter_path: str = "") -> Domain:
     """Return the domain of a .vmx; see `from_native`."""
     names = names or Datastores()
+    vmx = vmx.readable()
     domain = Domain(type="vmware")
     read_machine(vmx, domain)
     domain.name = domain.name or name

@@ -19,6 +19,8 @@ SCSI_SELF = 7
 SCSI_UNITS = 16
 WIDE_SCSI_UNITS = 65
 """Units 0 to 64 without 7: 64 devices of a paravirtual controller."""
+_BUSES = {"sd": "scsi", "hd": "ide", "fd": "fdc"}
+"""What the name of a disk says of its bus where the definition does not."""
 SATA_PORTS = 30
 FLOPPIES = 2
 
@@ -81,7 +83,7 @@ def place_of(disk: Disk, path: str) -> Place:
     Raises:
         ConfigUnsupported: no such place in a VMware guest.
     """
-    bus = disk.target.bus or ""
+    bus = disk.target.bus or _BUSES.get((disk.target.dev or "")[:2], "")
     if bus not in ("scsi", "sata", "ide", "fdc"):
         raise ConfigUnsupported(
             f"a VMware guest has no disks on a bus {bus or 'without a name'}", path=f"{path}/target/@bus", value=bus,

@@ -11,11 +11,13 @@ import re
 from collections.abc import Iterator
 
 from ...config.errors import InvalidArgument
+from ...config.xml.writer import ILLEGAL
 
 MAX_BYTES = 1 << 20
 """A .vmx file has a few KiB; more than this is none."""
 
 _LINE = re.compile(r"""\s*([A-Za-z.][\w.:\-]*)\s*=\s*(?:"([^"\r\n]*)"?|([^\s"]*))""")
+_LINES = re.compile("\r\n|\n|\r")
 _ESCAPE = re.compile(r"\|([0-9A-Fa-f]{2})")
 _SPECIAL = re.compile('[|"\x00-\x1f\x7f]')
 _CODE_PAGE = re.compile(r"(?i)windows-(\d+)\Z")
@@ -38,7 +40,7 @@ class VmxText:
             InvalidArgument: a line that is neither empty, nor a comment, nor an entry.
         """
         made = cls()
-        for number, line in enumerate(text.lstrip("\ufeff").splitlines(), 1):
+        for number, line in enumerate(_LINES.split(text.lstrip("\ufeff")), 1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
             found = _LINE.match(line)
@@ -49,6 +51,13 @@ class VmxText:
                 )  # fmt: skip
             name, quoted, bare = found.groups()
             made._entries.setdefault(name.lower(), (name, _unescaped(bare if quoted is None else quoted)))
+        return made
+
+    def readable(self) -> VmxText:
+        """Return the same entries without characters that no XML may hold."""
+        made = VmxText()
+        for key, (name, value) in self._entries.items():
+            made._entries[key] = (name, ILLEGAL.sub("", value))
         return made
 
     def put(self, name: str, value: str | int | bool) -> None:
@@ -135,7 +144,7 @@ def decode(data: bytes) -> str:
 def _head(data: bytes) -> str:
     """Return the line that names the character set, if any: it is plain ASCII in all that VMware uses."""
     text = data.decode("latin-1")
-    return next((line for line in text.splitlines() if line.lstrip().lower().startswith(".encoding")), "")
+    return next((line for line in _LINES.split(text) if line.lstrip().lower().startswith(".encoding")), "")
 
 
 def _unescaped(value: str) -> str:

@@ -27,7 +27,7 @@ RUNNING = frozenset(
 )  # fmt: skip
 """Verbs that are meant for domains that run."""
 STOPPED = frozenset({"start", "domrename"})
-FILES = frozenset({"define", "create"})
+FILES = frozenset({"define", "create", "domxml-to-native", "domxml-from-native"})
 
 
 def completion(context: Context, options: Namespace) -> int:

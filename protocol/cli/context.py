@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ...config.errors import Unsupported
 from .progress import Progress
 from .tables import pairs, table, terminal_width
 
@@ -15,10 +16,18 @@ if TYPE_CHECKING:
     from ..client.tls import Tls
 
 
+class Conversions(Protocol):
+    """Converts definitions; handed in by the entry point, for it alone may know hypervisors."""
+
+    def to_native(self, name: str, xml: str, options: Mapping[str, str] | None = None) -> str: ...
+    def from_native(self, name: str, data: bytes, options: Mapping[str, str] | None = None) -> str: ...
+
+
 class Context:
     """The surroundings of one command; connects when the client is first used."""
 
-    def __init__(self, options: Namespace) -> None:
+    def __init__(self, options: Namespace, conversions: Callable[[], Conversions] | None = None) -> None:
+        self._conversions = conversions
         self.json: bool = options.json
         self.quiet: bool = options.quiet
         self.deadline_s: float | None = options.deadline
@@ -40,6 +49,17 @@ class Context:
                 self._socket, read_only=self._read_only, tls=self._tls, name="mechane command line"
             )
         return self._client
+
+    @property
+    def conversions(self) -> Conversions:
+        """Return what converts definitions, loaded now.
+
+        Raises:
+            Unsupported: the program was started without it.
+        """
+        if self._conversions is None:
+            raise Unsupported("this program converts no definitions", remedy="use the command mechane")
+        return self._conversions()
 
     def close(self) -> None:
         """Close the connection, if there is one."""

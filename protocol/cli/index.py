@@ -11,6 +11,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "start", "create", "destroy", "shutdown", "reboot", "reset", "suspend", "resume", "wait",
     ),
     "definition": ("define", "undefine", "dumpxml", "edit", "autostart", "domrename", "desc", "metadata"),
+    "native": ("domxml-to-native", "domxml-from-native"),
     "observe": ("domstats", "domjobinfo", "domjobabort", "qemu-monitor-command"),
     "events": ("events", "event"),
     "console": ("console",),

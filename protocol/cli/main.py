@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ...config.errors import MechaneError
 from . import exits
 from .index import COMPLETE, MODULES, module_of
 from .verb import VALUE_OPTIONS, Verb, parser_of
 
+if TYPE_CHECKING:
+    from .context import Conversions
+
 USAGE = "usage: mechane [--socket PATH] [-c URI] [--json] [--deadline S] [-q] VERB …\n"
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], conversions: Callable[[], Conversions] | None = None) -> int:
     """Run one command and return its exit code (see `exits`).
 
     Args:
         argv: the arguments, without the program's name.
+        conversions: loads what converts definitions, for the verbs that do.
     """
     place = verb_place(argv)
     if place is None:
@@ -39,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
         return int(stop.code or 0)
     from .context import Context
 
-    context = Context(options)
+    context = Context(options, conversions)
     try:
         code = verb.run(context, options)
         sys.stdout.flush()
