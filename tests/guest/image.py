@@ -24,7 +24,7 @@ from pathlib import Path
 
 from mechane.tests.guest import cpio
 
-VERSION = 1
+VERSION = 2
 """Raise it when the content of the image changes: each version has a folder of its own."""
 
 PROMPT = "mechane-guest # "

@@ -15,13 +15,16 @@ consoles=$(cat /sys/class/tty/console/active)
 console=${consoles##* }
 case "$console" in ttyS*|hvc*|ttyAMA*) ;; *) console=ttyS0 ;; esac
 
-# ACPI power button (system_powerdown): one input event is 24 bytes on a 64-bit kernel.
+# ACPI power button (system_powerdown): one input event is 24 bytes on a 64-bit kernel.  The device is open
+# before the prompt shows, so that no press after that is lost.
 for event in /sys/class/input/event*; do
   [ "$(cat "$event/device/name" 2>/dev/null)" = "Power Button" ] || continue
-  ( dd if="/dev/input/${event##*/}" of=/dev/null bs=24 count=1 2>/dev/null
+  exec 3<"/dev/input/${event##*/}"
+  ( dd of=/dev/null bs=24 count=1 <&3 2>/dev/null
     echo "power button: powering off" >"/dev/$console"
     sync
     poweroff -f ) &
+  exec 3<&-
 done
 
 cat >/etc/profile <<'END'

@@ -42,7 +42,7 @@ def test_a_guest_boots_reboots_and_shuts_down(short_tmp: Path, guest_image: tupl
             channel = await n.driver.open_console(target, None)
             await hear(channel, PROMPT)
             os.write(channel.fd, b"echo $((6 * 7))-yes\r")
-            await hear(channel, b"42-yes")
+            await hear(channel, b"42-yes\r\n" + PROMPT)  # or the wait after the reboot finds this prompt
             await n.driver.reboot(target, None)
             await until(lambda: facts.of(GuestEvent), BOOT_S)
             await hear(channel, PROMPT)
