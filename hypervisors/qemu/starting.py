@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,13 +33,15 @@ from ..facts import Spawned
 from . import live, ownership
 from .capabilities import EmulatorKey
 from .cgroup import Grouping
-from .command import Definitions, build_command, write_live
+from .command import Definitions, build_command, plan_needs, write_live
 from .emulators import Emulators, key_of
 from .endings import Endings
 from .files import explain_denial, ready_files
+from .firmware import read_descriptors
 from .guest import Guest
 from .handle import GuestRecord
 from .kvm import KvmProbe
+from .opening import Opened, open_for, wants_planning
 from .probe import SANDBOX
 from .profile import Profile
 from .qmp import CommandKind, Monitor
@@ -65,10 +69,12 @@ class Prepared:
     log_offset: int
     key: EmulatorKey
     secrets: dict[str, str]
+    opened: Opened
 
     def close(self) -> None:
         """Close our copies of what the child inherits."""
         close_all((self.log_fd,), self.listener)
+        self.opened.close()
 
 
 class Starter:
@@ -117,7 +123,7 @@ class Starter:
         try:
             request.cancel.check()
             emulator = await self._emulators.get_by_key(prepared.key)
-            resources = await self._resources(guest, domain, prepared, accel)
+            resources = await self._resources(guest, domain, emulator, prepared, accel)
             line = await self._shop.env.pure(self._build, domain, emulator, resources, size=len(request.xml))
             guest.holds = "-no-shutdown" in line.argv
             guest.log_offset = prepared.log_offset
@@ -147,7 +153,8 @@ class Starter:
         emulator = await self._emulators.remembered(domain.devices.emulator or default_emulator(domain))
         if emulator is not None:
             folder = str(self._shop.folder_of(target.uuid).path)
-            self._build(domain, emulator, Resources(guest_dir=folder, nvram_dir=folder, accel=accel, check_only=True))
+            resources = Resources(guest_dir=folder, nvram_dir=folder, accel=accel, check_only=True)
+            await self._shop.env.pure(self._build, domain, emulator, resources, size=len(xml))
 
     # ---- before the spawn
 
@@ -176,7 +183,9 @@ class Starter:
                 raise
             write = guest.folder.write_secret
             files = {name: write(name, value, identity.uid, identity.gid) for name, value in secrets}
-            return Prepared(listener=listener, log_fd=log_fd, log_offset=offset, key=key, secrets=files)
+            return Prepared(
+                listener=listener, log_fd=log_fd, log_offset=offset, key=key, secrets=files, opened=Opened()
+            )
 
         try:
             prepared: Prepared = await self._shop.blocking(prepare, domain=guest.target.uuid)
@@ -187,18 +196,24 @@ class Starter:
             ) from error
         return prepared
 
-    async def _resources(self, guest: Guest, domain: Domain, prepared: Prepared, accel: str) -> Resources:
+    async def _resources(
+        self, guest: Guest, domain: Domain, emulator: Emulator, prepared: Prepared, accel: str
+    ) -> Resources:
         from .argv.records import Resources
 
+        shop, opened = self._shop, prepared.opened
         firmware: Sequence[Any] = ()
-        if domain.os.firmware is not None or domain.os.firmware_selection is not None:
-            from .firmware import read_descriptors
-
-            firmware = await self._shop.blocking(read_descriptors)
+        if wants_planning(domain):
+            planned, needed = await shop.env.pure(plan_needs, domain, emulator)
+            found = await shop.blocking(open_for, planned, needed, guest.folder.path)
+            opened.fds, opened.ports, opened.vsock_cid = found.fds, found.ports, found.vsock_cid
+            if needed.firmware:
+                firmware = await shop.blocking(read_descriptors)
         return Resources(
             guest_dir=str(guest.folder.path), monitor_fd=prepared.listener.fileno(), accel=accel,
-            secrets=prepared.secrets, sandbox=self._shop.options.sandbox, firmware=firmware,
-            nvram_dir=str(self._shop.env.state_dir / "nvram"),
+            secrets=prepared.secrets, sandbox=shop.options.sandbox, firmware=firmware, fds=opened.fds,
+            ports=opened.ports, vsock_cid=opened.vsock_cid, generation=str(uuid.uuid4()),
+            clock_base=int(time.time()), nvram_dir=str(shop.env.state_dir / "nvram"),
         )  # fmt: skip
 
     async def _ready_files(self, files: Sequence[FileUse], domain: str) -> list[ownership.Owner]:

@@ -13,11 +13,7 @@ TRACKS = {"boot": None, "guest": "vm", "wall": "host", "realtime": "rt"}
 
 
 def add_clock(build: Build) -> None:
-    """Add -rtc and what lost ticks of timers lead to.
-
-    `variable` clocks with an adjustment and time zones need today's time, which the caller puts in
-    place of the base (`CommandLine` stays a pure function): see `base_of`.
-    """
+    """Add -rtc and what lost ticks of timers lead to."""
     clock = build.domain.clock
     options: dict[str, object] = {"base": base_of(build)}
     for timer in clock.timers:
@@ -45,15 +41,24 @@ def base_of(build: Build) -> str:
             build.environment["TZ"] = clock.timezone
         return "localtime"
     if offset == "absolute" or (offset == "variable" and isinstance(clock.adjustment, int) and clock.adjustment):
-        moment = build.resources.clock_base
-        if offset == "absolute":
-            moment = clock.start or 0
-        elif isinstance(clock.adjustment, int):
-            moment += clock.adjustment
-        return as_moment(moment)
+        try:
+            return as_moment(_moment(build, offset))
+        except (ValueError, OverflowError, OSError) as error:
+            raise build.refuse(clock, "@start" if offset == "absolute" else "@adjustment", "no such year") from error
     if offset == "variable" and clock.basis == "localtime":
         return "localtime"
     return "utc"
+
+
+def _moment(build: Build, offset: str) -> int:
+    """Return what the guest's clock shows at its start, in seconds since 1970."""
+    clock = build.domain.clock
+    if offset == "absolute":
+        return clock.start or 0
+    now = build.resources.clock_base
+    if now is None and not build.resources.check_only:
+        raise build.refuse(clock, "@adjustment", "the node did not say what time it is")
+    return (now or 0) + (clock.adjustment if isinstance(clock.adjustment, int) else 0)
 
 
 def as_moment(seconds: int) -> str:

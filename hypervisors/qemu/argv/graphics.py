@@ -83,7 +83,11 @@ class Display:
         if path is None:
             raise self._refuse("@passwd", "the node wrote no file with the password")
         if self.item.passwd_valid_to:
-            self.build.before_cont("expire_password", protocol=self.item.type, time=expiry(self.item.passwd_valid_to))
+            try:
+                moment = expiry(self.item.passwd_valid_to)
+            except ValueError as error:
+                raise self._refuse("@passwdValidTo", "is no date such as 2030-04-09T15:51:00") from error
+            self.build.before_cont("expire_password", protocol=self.item.type, time=moment)
         return self.build.object("secret", f"{self.name}-secret0", self.item, file=path, format="raw")
 
     # VNC

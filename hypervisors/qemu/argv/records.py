@@ -65,7 +65,7 @@ class Resources:
     """Descriptors of /usr/share/qemu/firmware, parsed, in the order of their file names."""
     huge_page_dirs: Mapping[int, str] = field(default_factory=dict)
     """Folders of the guest on hugetlbfs, by page size in KiB."""
-    clock_base: int = 0
+    clock_base: int | None = None
     """Seconds since 1970 when the guest starts, for clocks that are so many seconds off."""
     tls_dirs: Mapping[str, str] = field(default_factory=dict)
     """Folders of X.509 certificates, by use: nbd, chardev, vnc, spice."""

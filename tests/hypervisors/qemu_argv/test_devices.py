@@ -203,6 +203,34 @@ def test_processors() -> None:
     assert values(command(domain, accel="kvm"), "-cpu") == ["host"]
 
 
+@pytest.mark.parametrize(
+    ("clock", "base"),
+    [
+        ("<clock offset='utc'/>", "utc"),
+        ("<clock offset='localtime'/>", "localtime"),
+        ("<clock offset='variable' adjustment='-3600'/>", "2001-09-09T00:46:40"),
+        ("<clock offset='absolute' start='0'/>", "1970-01-01T00:00:00"),
+    ],
+)
+def test_clock(clock: str, base: str) -> None:
+    assert values(command(definition(above=clock), clock_base=1_000_000_000), "-rtc") == [f"base={base}"]
+
+
+def test_wrong_moments() -> None:
+    for xml in ("<clock offset='absolute' start='18446744073709551615'/>",):
+        with pytest.raises(ConfigUnsupported):
+            command(definition(above=xml))
+    graphics = definition("<graphics type='vnc' passwd='x' passwdValidTo='soon'/>")
+    with pytest.raises(ConfigUnsupported) as caught:
+        command(graphics, check_only=True)
+    assert caught.value.details["path"] == "/domain/devices/graphics/@passwdValidTo"
+
+
+def test_time_zone() -> None:
+    line = command(definition(above="<clock offset='timezone' timezone='Europe/Berlin'/>"))
+    assert (values(line, "-rtc"), line.environment) == (["base=localtime"], {"TZ": "Europe/Berlin"})
+
+
 def test_numa_cells() -> None:
     above = ("<vcpu>2</vcpu><cpu><numa><cell id='0' cpus='0' memory='32' unit='MiB'/>"
              "<cell id='1' cpus='1' memory='32' unit='MiB'/></numa></cpu>")  # fmt: skip
