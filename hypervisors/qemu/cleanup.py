@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from . import cgroup, ownership
 from .folder import GuestFolder
+from .opening import remove_socket
 from .ownership import Owner
 
 
 def clean_up(
-    folder: GuestFolder, uuid: str, owners: list[Owner], uid: int, *, set_ownership: bool, cgroups: bool
-) -> list[str]:
-    """Give files back, remove control groups and the folder. Blocks.
+    folder: GuestFolder, uuid: str, owners: list[Owner], uid: int, *, set_ownership: bool, cgroups: bool,
+    sockets: Iterable[str] = (),
+) -> list[str]:  # fmt: skip
+    """Give files back, remove control groups, sockets and the folder. Blocks.
 
     Returns:
         What could not be done, for the log.
@@ -18,5 +23,7 @@ def clean_up(
     problems = ownership.restore(owners, uid) if set_ownership else []
     if cgroups:
         problems += [f"control group {group} is still in use" for group in cgroup.remove(uuid)]
+    for path in sockets:
+        remove_socket(Path(path))
     folder.remove()
     return problems

@@ -10,6 +10,7 @@ from cachetools import LRUCache
 if TYPE_CHECKING:
     from ...config.domain.domain import Domain
     from ..contract import DriverEnv
+    from .argv.needs import Needs
     from .argv.records import CommandLine, Emulator, Resources
 
 IMPORT_S = 60.0
@@ -64,6 +65,19 @@ def write_live(domain: Domain, number: int) -> str:
     from ...config.domain.document import LiveInfo, format
 
     return format(domain, secure=True, live=LiveInfo(id=number))
+
+
+def plan_needs(domain: Domain, emulator: Emulator) -> tuple[Domain, Needs]:
+    """Return the planned definition with aliases, and what it needs of the node. Pure.
+
+    Raises:
+        ConfigUnsupported: it asks for what cannot be had.
+    """
+    from .argv.needs import needs
+    from .argv.plan.planner import plan_devices
+
+    planned = plan_devices(domain, emulator, live=True)
+    return planned, needs(planned)
 
 
 def build_command(domain: Domain, emulator: Emulator, resources: Resources) -> CommandLine:

@@ -177,6 +177,7 @@ class Endings(GuestActions):
             lambda: clean_up(
                 guest.folder, guest.target.uuid, guest.owners, self._shop.identity.uid,
                 set_ownership=options.set_ownership, cgroups=options.cgroups,
+                sockets=[item.path for item in guest.profile.consoles if item.kind == "unix"],
             ),
             deadline_s=DEATH_S,
         )  # fmt: skip

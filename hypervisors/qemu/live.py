@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...config.domain.chardev import Chardev, ChardevSource, Console
-from ...config.domain.domain import Domain
-from .argv.records import LiveDevices
 from .qmp import Command
+
+if TYPE_CHECKING:
+    from ...config.domain.chardev import Chardev
+    from ...config.domain.domain import Domain
+    from .argv.records import LiveDevices
 
 CPUS = Command("query-cpus-fast")
 CHARDEVS = Command("query-chardev")
@@ -41,6 +43,8 @@ def complete(live: LiveDevices, replies: Mapping[str, Any]) -> Domain:
 
 
 def _fill_ptys(domain: Domain, wanted: Sequence[tuple[str, str]], chardevs: Sequence[Mapping[str, Any]]) -> None:
+    from ...config.domain.chardev import ChardevSource, Console
+
     paths = {
         str(item["label"]): str(item["filename"]).removeprefix("pty:")
         for item in chardevs

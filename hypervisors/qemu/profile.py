@@ -110,6 +110,8 @@ def _consoles(domain: Domain) -> list[ConsoleDevice]:
                         ("parallel", devices.parallels)):  # fmt: skip
         for item in items:
             alias, path = item.alias.name or "", item.source.path or item.tty or ""
+            if item.type == "unix" and item.source.mode == "connect":
+                continue  # QEMU is the client there
             if item.type in ("pty", "unix") and path and alias not in found:
                 found[alias] = ConsoleDevice(alias=alias, kind=item.type, path=path, role=role)
     return list(found.values())

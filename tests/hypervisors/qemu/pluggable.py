@@ -18,7 +18,7 @@ BASE = (
 ROOM = (
     "  <vcpu>1</vcpu>\n",
     "  <maxMemory slots='4' unit='MiB'>1024</maxMemory>\n  <vcpu>1</vcpu>\n"
-    "  <cpu><numa><cell id='0' cpus='0' memory='128' unit='MiB'/></numa></cpu>\n",
+    "  <cpu><numa><cell id='0' cpus='0' memory='256' unit='MiB'/></numa></cpu>\n",
 )
 """Edits a definition so that it takes memory modules."""
 MIB = 1024 * 1024

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from mechane.config.errors import InvalidArgument, MonitorError, OperationInvalid
+from mechane.config.errors import InvalidArgument, MonitorError, OperationInvalid, StartFailed
 from mechane.config.xml.reader import read
-from mechane.hypervisors.contract import Target
 from mechane.hypervisors.qemu.power import parse_command
-from mechane.hypervisors.qemu.profile import NetDevice, Profile
+from mechane.hypervisors.qemu.profile import ConsoleDevice, NetDevice, Profile
 from mechane.hypervisors.qemu.stats import block_group
 from mechane.tests.guest.xml import idle_xml
-from mechane.tests.hypervisors.qemu.env import Node, node, run, until
+from mechane.tests.hypervisors.qemu.env import node, run, until
 
 pytestmark = pytest.mark.qemu
 UUID = "6e27d4a0-7dbb-4b6b-b7a4-d7dbe7dbbd01"
@@ -94,7 +93,7 @@ def test_a_pty_console_is_found_and_opened(short_tmp: Path) -> None:
             assert channel.device == "serial0"
             assert os.get_blocking(channel.fd) is False
             assert os.ttyname(channel.fd) == path
-            await said(n, target, channel.fd)
+            assert os.write(channel.fd, b"x") == 1
             channel.close()
             for name in ("serial0", "console0"):
                 (await n.driver.open_console(target, name)).close()
@@ -103,15 +102,6 @@ def test_a_pty_console_is_found_and_opened(short_tmp: Path) -> None:
             assert none.value.details["allowed"] == ["serial0"]
 
     run(body())
-
-
-async def said(n: Node, target: Target, fd: int) -> None:
-    """Have the serial port say something: the BIOS is reset and prints nothing, so write by its loopback.
-
-    What is written to the pty reaches the guest; the character device's counters are QEMU's own affair, so
-    it is enough that the descriptor takes bytes.
-    """
-    assert os.write(fd, b"x") == 1
 
 
 def test_a_socket_console_is_connected(short_tmp: Path) -> None:
@@ -130,8 +120,6 @@ def test_a_socket_console_is_connected(short_tmp: Path) -> None:
         async with node(short_tmp) as n:
             target, _, _ = await n.start()
             guest = n.driver._endings.guests[target.uuid]
-            from mechane.hypervisors.qemu.profile import ConsoleDevice
-
             link = path / "link"
             link.symlink_to(path / "port")
             guest.profile = Profile(
@@ -151,6 +139,46 @@ def test_a_socket_console_is_connected(short_tmp: Path) -> None:
 
     run(body())
     listener.close()
+
+
+def test_the_node_opens_sockets_and_files_of_character_devices(short_tmp: Path) -> None:
+    """They work in folders that QEMU's user could not enter, and sockets go with the guest."""
+    closed = short_tmp / "closed"
+    closed.mkdir(mode=0o700)
+    port, output, log = closed / "port", closed / "output", closed / "log"
+    output.write_text("old")
+    log.write_text("old ")
+    xml = xml_with(
+        f"<serial type='unix'><source mode='bind' path='{port}'/><log file='{log}' append='on'/></serial>"
+        f"<serial type='file'><source path='{output}'/></serial>"
+        "<serial type='unix'/>"
+    )
+
+    async def body() -> None:
+        async with node(short_tmp) as n:
+            target, _, facts = await n.start(xml, uuid=UUID)
+            for name in ("serial0", "serial2"):
+                channel = await n.driver.open_console(target, name)
+                assert os.write(channel.fd, b"x") == 1
+                channel.close()
+            assert (output.read_text(), log.read_text()) == ("", "old ")
+            assert (n.env.runtime_dir / UUID / "serial2.sock").is_socket()
+            await n.destroy(target, facts)
+            assert not port.exists()
+
+    run(body())
+
+
+def test_a_socket_that_cannot_be_made_is_named(short_tmp: Path) -> None:
+    xml = xml_with("<serial type='unix'><source mode='bind' path='/no/such/folder/port'/></serial>")
+
+    async def body() -> None:
+        async with node(short_tmp) as n:
+            with pytest.raises(StartFailed, match="/no/such/folder"):
+                await n.start(xml, uuid=UUID)
+            assert n.guest_folders() == []
+
+    run(body())
 
 
 def test_a_guest_without_console_says_so(short_tmp: Path) -> None:

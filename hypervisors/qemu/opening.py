@@ -1,0 +1,164 @@
+"""What the node opens, picks and makes for a guest before its command line can be built.
+
+Sockets, files and logs of character devices are opened by the node and handed over, so that
+they work where QEMU's user may neither write nor pass. Everything here blocks and belongs
+on the pool, except `wants_planning`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...config.errors import StartFailed
+
+if TYPE_CHECKING:
+    from ...config.domain.chardev import Chardev
+    from ...config.domain.domain import Domain
+    from .argv.needs import Needs
+
+VHOST_VSOCK = "/dev/vhost-vsock"
+VHOST_VSOCK_SET_GUEST_CID = 0x4008AF60
+"""_IOW(0xAF, 0x60, __u64) of linux/vhost.h."""
+FIRST_CID = 3
+CIDS = 4096
+"""Guest addresses that are tried; 0 to 2 are reserved (vsock(7))."""
+DISPLAY_PORTS = range(5900, 65536)
+"""Where libvirt picks ports of displays from."""
+
+
+@dataclass(slots=True)
+class Opened:
+    """Descriptors by what they are for (`Resources.fds`), and what was picked."""
+
+    fds: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+    vsock_cid: int | None = None
+
+    def close(self) -> None:
+        """Close our copies of the descriptors."""
+        for fds in self.fds.values():
+            for fd in fds:
+                with suppress(OSError):  # closed already
+                    os.close(fd)
+        self.fds.clear()
+
+
+def wants_planning(domain: Domain) -> bool:
+    """Tell whether anything of a definition may need the node; most need nothing. Never waits."""
+    devices = domain.devices
+    return (
+        devices.vsock is not None
+        or domain.genid is not None
+        or domain.os.firmware is not None
+        or domain.os.loader is not None
+        or any(item.type == "spice" for item in devices.graphics)
+        or any(item.type in ("unix", "file") or item.log is not None for item in _chardevs(domain))
+    )
+
+
+def open_for(domain: Domain, needed: Needs, folder: Path) -> Opened:
+    """Open what a planned definition with aliases needs.
+
+    Args:
+        domain: the definition.
+        needed: what argv/needs.py says of it.
+        folder: the guest's own folder.
+
+    Raises:
+        StartFailed: a socket, file or device cannot be opened; nothing stays open.
+    """
+    opened = Opened()
+    try:
+        for item in _chardevs(domain):
+            _open_chardev(item, folder, opened)
+        for name in needed.ports:
+            opened.ports[name] = _free_port(set(opened.ports.values()))
+        if needed.vsock and domain.devices.vsock is not None:
+            _open_vsock(domain.devices.vsock.cid.address, opened)
+    except OSError as error:
+        opened.close()
+        raise StartFailed(
+            f"{error.filename or 'a device'} cannot be opened for {domain.name}: {error.strerror}",
+            remedy="look whether the node may use it, and whether something else does",
+        ) from error
+    return opened
+
+
+def _chardevs(domain: Domain) -> Iterator[Chardev]:
+    devices = domain.devices
+    yield from devices.serials
+    yield from devices.parallels
+    yield from (item for item in devices.consoles if item.target.type not in (None, "none", "serial"))
+    yield from devices.channels
+
+
+def _open_chardev(item: Chardev, folder: Path, opened: Opened) -> None:
+    alias, source = item.alias.name or "", item.source
+    if item.type == "unix" and source.mode != "connect":
+        path = Path(source.path) if source.path else folder / f"{alias}.sock"
+        opened.fds[f"{alias}.socket"] = (_listen(path),)
+    elif item.type == "file" and source.path:
+        opened.fds[f"{alias}.file"] = (_open_file(source.path, append=bool(source.append)),)
+    if item.log is not None and item.log.file:
+        opened.fds[f"{alias}.log"] = (_open_file(item.log.file, append=item.log.append is not False),)
+
+
+def _open_file(path: str, *, append: bool) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if append else os.O_TRUNC)
+    return os.open(path, flags, 0o600)
+
+
+def _listen(path: Path) -> int:
+    """Listen at a path of any length; a socket that an earlier run left there is replaced."""
+    remove_socket(path)
+    place = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+            sock.bind(f"/proc/self/fd/{place}/{path.name}")
+            sock.listen(1)
+            return sock.detach()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        os.close(place)
+
+
+def remove_socket(path: Path) -> None:
+    """Remove a Unix socket; whatever else lies there stays."""
+    with suppress(OSError):  # nothing is there
+        if stat.S_ISSOCK(path.lstat().st_mode):
+            path.unlink()
+
+
+def _free_port(taken: set[int]) -> int:
+    """Return a TCP port that nobody listens at now."""
+    for port in DISPLAY_PORTS:
+        if port in taken:
+            continue
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock, suppress(OSError):
+            sock.bind(("", port))
+            return port
+    raise OSError(0, "no port is free", "a display")
+
+
+def _open_vsock(wanted: int | None, opened: Opened) -> None:
+    fd = os.open(VHOST_VSOCK, os.O_RDWR | os.O_CLOEXEC)
+    opened.fds["vsock0.vhost"] = (fd,)
+    numbers = [wanted] if wanted is not None else range(FIRST_CID, FIRST_CID + CIDS)
+    for number in numbers:
+        try:
+            fcntl.ioctl(fd, VHOST_VSOCK_SET_GUEST_CID, struct.pack("Q", number))
+        except OSError:
+            continue  # another guest has it
+        opened.vsock_cid = number
+        return
+    raise OSError(0, "every address is taken", VHOST_VSOCK)
