@@ -63,11 +63,14 @@ def answers_statistics(rpc: Rpc, uuid: str) -> bool:
         return False
 
 
+def kept_guests(folder: Path) -> NodeProcess:
+    """Return a node whose in-memory guests outlive it."""
+    return NodeProcess(folder, [f"test:///default?state={folder / 'guests'}"], QUICK)
+
+
 def test_node_restarts_beside_hung_guests() -> None:
-    with short_folder() as folder:
-        with NodeProcess(folder, [f"test:///default?state={folder / 'guests'}"], QUICK) as node:
-            node.start()
-            restart_with_hung_guests(node, Fleet(node, 8), 3)
+    with short_folder() as folder, kept_guests(folder) as node:
+        restart_with_hung_guests(node.start(), Fleet(node, 8), 3)
 
 
 @pytest.mark.qemu
