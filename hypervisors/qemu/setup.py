@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from ...config.errors import StartFailed
-from ..contract import Deadlines
-from .qmp import Command, CommandKind, Monitor
+from .profile import Profile
+from .qmp import Command
 
-PLUG_VCPU = "x-plug-vcpu"
-"""Not QEMU's: plugs one processor, where query-hotpluggable-cpus says how."""
+if TYPE_CHECKING:
+    from .argv.records import CommandLine
 
 
-async def send_before_cont(
-    monitor: Monitor, commands: Sequence[tuple[str, Mapping[str, Any]]], deadlines: Deadlines
-) -> None:
-    """Send what the command line asked for, in its order.
+def before_cont(line: CommandLine, profile: Profile) -> list[Command]:
+    """Return what is to be sent: what the command line asks for, and what a reboot shall do.
 
-    Raises:
-        MonitorError: QEMU refused one.
-        StartFailed: a processor that shall be plugged does not exist.
+    For a guest that shall not reboot, QEMU is told to shut it down instead; it then says
+    SHUTDOWN with the reason guest-reset (set-action, QEMU 6.0).
     """
-    slots: list[Mapping[str, Any]] = []
-    if any(name == PLUG_VCPU for name, _ in commands):
-        reply = await monitor.execute("query-hotpluggable-cpus", kind=CommandKind.QUERY, deadline_s=deadlines.query_s)
-        slots = sorted(reply, key=lambda slot: sorted(slot["props"].items()))
-    plain = [
-        _plug(int(arguments["vcpu"]), slots) if name == PLUG_VCPU else Command(name, arguments)
-        for name, arguments in commands
-    ]
-    await monitor.execute_all(plain, kind=CommandKind.CHANGE, deadline_s=deadlines.change_s)
+    return [*(Command(name, arguments) for name, arguments in line.before_cont), *_actions(profile)]
 
 
-def _plug(vcpu: int, slots: Sequence[Mapping[str, Any]]) -> Command:
-    if vcpu >= len(slots):
-        raise StartFailed(f"the machine has no processor {vcpu}", remedy="lower the number of vcpus", vcpu=vcpu)
-    slot = slots[vcpu]
-    return Command("device_add", {"driver": slot["type"], "id": f"vcpu{vcpu}", **slot["props"]})
+def _actions(profile: Profile) -> Iterable[Command]:
+    if profile.on_reboot in ("destroy", "preserve"):
+        yield Command("set-action", {"reboot": "shutdown"})

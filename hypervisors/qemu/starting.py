@@ -45,7 +45,7 @@ from .opening import Opened, open_for, wants_planning
 from .probe import SANDBOX
 from .profile import Profile
 from .qmp import CommandKind, Monitor
-from .setup import send_before_cont
+from .setup import before_cont
 from .workshop import Workshop, close_all
 
 if TYPE_CHECKING:
@@ -272,8 +272,8 @@ class Starter:
             handle = self._record(guest, prepared.key).to_handle()
             await request.record(handle)
             request.cancel.check()
-            if line.before_cont:
-                await send_before_cont(monitor, line.before_cont, deadlines)
+            if commands := before_cont(line, guest.profile):
+                await monitor.execute_all(commands, kind=CommandKind.CHANGE, deadline_s=deadlines.change_s)
             running = None
             if not request.paused:
                 running = asyncio.ensure_future(

@@ -1,10 +1,12 @@
 """A real Linux guest on a driver, and a shell in it over its serial console."""
 
 import asyncio
+import json
 import os
 import re
 import uuid as uuids
 from pathlib import Path
+from typing import Any
 
 from mechane.hypervisors.contract import Target
 from mechane.tests.guest.image import PROMPT
@@ -101,3 +103,20 @@ class Linux:
     async def update(self, device: str) -> None:
         """Change a device."""
         self.xml = await self.node.driver.update_device(self.target, self.xml, device)
+
+    async def ask(self, command: str, **arguments: str) -> Any:
+        """Ask the monitor."""
+        text = json.dumps({"execute": command, "arguments": arguments})
+        return await self.node.driver.monitor_command(self.target, text, hmp=False, deadline_s=COMMAND_S)
+
+    async def resources(self) -> str:
+        """Return all that QEMU keeps for devices: devices, objects, backends, block nodes."""
+        nodes = await self.ask("query-named-block-nodes")
+        chardevs = await self.ask("query-chardev")
+        peripherals = await self.ask("qom-list", path="/machine/peripheral")
+        objects = await self.ask("qom-list", path="/objects")
+        return repr((
+            sorted(node["node-name"] for node in nodes), sorted(item["label"] for item in chardevs),
+            sorted(item["name"] for item in peripherals), sorted(item["name"] for item in objects),
+            str(await self.node.driver.monitor_command(self.target, "info network", hmp=True, deadline_s=COMMAND_S)),
+        ))  # fmt: skip

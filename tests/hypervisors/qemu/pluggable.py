@@ -8,7 +8,6 @@ SCSI = "cat /sys/bus/scsi/devices/*/model /dev/null"
 CARDS = "cat /sys/class/net/*/address"
 RNGS = "cat /sys/devices/virtual/misc/hw_random/rng_available"
 PCI = "cat /sys/bus/pci/devices/*/device"
-USB = "cat /sys/bus/usb/devices/*/idProduct /dev/null"
 PORTS = "cat /sys/class/virtio-ports/*/name"
 MEMORY = "ls /sys/devices/system/memory"
 BASE = (
@@ -30,7 +29,8 @@ class Kind:
 
     xml: str
     command: str
-    word: str
+    """Empty where Debian's cloud kernel has no driver (USB): then only QEMU can be asked."""
+    word: str = ""
 
 
 def disk_file(folder: Path, name: str) -> Path:
@@ -50,7 +50,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
     return {
         "disk": Kind(xml=source.format(files["virtio"], "vdb", "virtio"), command=DISKS, word="vda"),
         "scsi disk": Kind(xml=source.format(files["scsi"], "sda", "scsi"), command=SCSI, word="HARDDISK"),
-        "usb disk": Kind(xml=source.format(files["usb"], "sdb", "usb"), command=USB, word="0001"),
+        "usb disk": Kind(xml=source.format(files["usb"], "sdb", "usb"), command=""),
         "interface": Kind(
             xml=user.format("52:54:00:00:00:09", "virtio"), command=CARDS, word="52:54:00:00:00:09"
         ),
@@ -67,11 +67,11 @@ def kinds(folder: Path) -> dict[str, Kind]:
             word="org.mechane.test",
         ),
         "input": Kind(xml="<input type='tablet' bus='virtio'/>", command=PCI, word="0x1052"),
-        "usb input": Kind(xml="<input type='tablet' bus='usb'/>", command=USB, word="0001"),
+        "usb input": Kind(xml="<input type='tablet' bus='usb'/>", command=""),
         "watchdog": Kind(xml="<watchdog model='i6300esb' action='none'/>", command=PCI, word="0x25ab"),
         "scsi controller": Kind(
             xml="<controller type='scsi' index='1' model='virtio-scsi'/>",
-            command="ls /sys/class/scsi_host | wc -l; ls /sys/bus/virtio/drivers/virtio_scsi", word="virtio3",
+            command="ls /sys/bus/virtio/drivers/virtio_scsi", word="virtio3",
         ),
         "usb controller": Kind(
             xml="<controller type='usb' index='1' model='nec-xhci'/>", command=PCI, word="0x0194"

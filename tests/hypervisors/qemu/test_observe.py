@@ -8,6 +8,7 @@ import pytest
 
 from mechane.config.errors import InvalidArgument, MonitorError, OperationInvalid, StartFailed
 from mechane.config.xml.reader import read
+from mechane.hypervisors.facts import Exited, GuestEvent
 from mechane.hypervisors.qemu.power import parse_command
 from mechane.hypervisors.qemu.profile import ConsoleDevice, NetDevice, Profile
 from mechane.hypervisors.qemu.stats import block_group
@@ -229,14 +230,26 @@ def test_what_is_no_command_is_refused(text: str) -> None:
 
 
 def test_a_guest_resets_and_says_reboot(short_tmp: Path) -> None:
-    from mechane.hypervisors.facts import GuestEvent
-
     async def body() -> None:
         async with node(short_tmp) as n:
             target, _, facts = await n.start()
             await n.driver.reset(target)
             (event,) = await until(lambda: facts.of(GuestEvent))
             assert (event.kind, event.event) == ("reboot", "reboot")
+
+    run(body())
+
+
+def test_a_guest_that_shall_not_reboot_ends_instead(short_tmp: Path) -> None:
+    xml = idle_xml("guest", uuid=UUID).replace("<on_reboot>restart<", "<on_reboot>destroy<")
+
+    async def body() -> None:
+        async with node(short_tmp) as n:
+            target, _, facts = await n.start(xml, uuid=UUID)
+            await n.driver.reset(target)
+            (exited,) = await until(lambda: facts.of(Exited))
+            assert exited.reason == "shutdown"
+            await n.driver.finished(target)
 
     run(body())
 
