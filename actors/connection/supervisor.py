@@ -153,6 +153,11 @@ class Supervisor(LoopActor, Definitions, Discovery):
             return False
         return True
 
+    async def settled(self) -> None:
+        """Wait while the driver is opened for the first time, so that a node just started answers no `busy`."""
+        if self.state == "opening":
+            await self.opened(OPEN_WAIT_S)
+
     def hypervisor_changed(self, up: bool, message: str) -> None:
         """Note that the hypervisor went away or came back. Loop's thread."""
         self.state = "open" if up else "failed"
@@ -253,6 +258,7 @@ class Supervisor(LoopActor, Definitions, Discovery):
         try:
             if call.done:
                 return
+            await self.settled()
             self.need(None, call.spec.name)
             if call.spec.name == "domain.define_xml":
                 await self.define(call)
@@ -292,6 +298,9 @@ class Supervisor(LoopActor, Definitions, Discovery):
                 waits.append(done)
         if waits:
             await asyncio.wait(waits, timeout=ADOPT_DEADLINE_S)
+
+    async def sweep(self, runs: dict[str, StoredRun]) -> None:
+        """End guests of ours that no record knows."""
         try:
             swept = await self.driver.sweep({uuid: run.handle for uuid, run in runs.items()})
         except MechaneError as error:

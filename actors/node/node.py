@@ -53,8 +53,12 @@ from .notify import Notifier
 VERSION = "0.1.0"
 SWITCH_INTERVAL_S = 0.0001
 """A thread of plain Python holds the GIL no longer than this (measured: DESIGN.md, the GIL)."""
+TEND_S = 0.1
+"""How often is looked whether the executors are stuck."""
 PACK_SLICE = 100
 """Records packed in one go: about 0.3 ms (measured)."""
+OPEN_WAIT_S = 86400.0
+"""How long sweep and autostart wait for a connection that cannot be opened yet; it is tried again meanwhile."""
 ADOPT_WAIT_S = 0.5
 """How long READY waits for guests to be taken up; a hung one goes on in the background."""
 _log = logging.getLogger("mechane.node")
@@ -145,6 +149,7 @@ class Node:
         self.notifier.send("READY=1")
         self.home.spawn_threadsafe(self._watchdog, "watchdog")
         self.home.spawn_threadsafe(self._pack_ahead, "pack")
+        self.home.spawn_threadsafe(self._tend_executors, "executors")
         _log.info("%s is ready: %d domains, %s", self.name, len(loaded.entries), ", ".join(self.connections))
 
     def _connect(self) -> None:
@@ -167,14 +172,18 @@ class Node:
 
         async def adopt(supervisor: Supervisor, uri: str) -> None:
             nonlocal left
+            runs = loaded.runs.get(uri, {})
             supervisor.ids_from(loaded.highest_id.get(uri, 0))
             try:
-                await supervisor.adopt_all(loaded.runs.get(uri, {}))
+                if runs:
+                    await supervisor.adopt_all(runs)
             finally:
                 with lock:
                     left -= 1
                     if not left:
                         done.set()
+            await supervisor.opened(OPEN_WAIT_S)
+            await supervisor.sweep(runs)
             await supervisor.autostart_all()
 
         for uri, supervisor in self.connections.items():
@@ -193,6 +202,12 @@ class Node:
                 revoked=Path(tls.crl) if tls.crl else None,
             )  # fmt: skip
             self.gateway.listen_tls(tls.listen, tls.port, files)
+
+    async def _tend_executors(self) -> None:
+        """Add executors when calls wait and none of those that are there takes them."""
+        while True:
+            await asyncio.sleep(TEND_S)
+            self.executors.tend()
 
     async def _pack_ahead(self) -> None:
         """Pack the records of all domains before the first list asks for them, in small slices."""
@@ -240,8 +255,11 @@ class Node:
     def _needs(self, spec: Any, entry: Entry | None, args: dict[str, Any]) -> None:
         """Answer `unsupported` before anything is queued."""
         rule = RULES.get(spec.name)
-        if entry is not None and rule is not None and rule.capability is not None:
-            self.connections[entry.connection].need(rule.capability, spec.name)
+        if entry is None or rule is None or rule.capability is None:
+            return
+        supervisor = self.connections[entry.connection]
+        if supervisor.state != "opening":  # else the domain's actor waits for the driver, and asks then
+            supervisor.need(rule.capability, spec.name)
 
     def current_call(self, entry: Entry) -> PendingCall | None:
         """Return the call that the domain's actor works on."""

@@ -114,6 +114,7 @@ class Executors:
         self._ordinary: set[Executor] = set()
         self._window = RestartWindow("executor")
         self._stopping = False
+        self._taken_before = -1
 
     def start(self) -> None:
         """Start the reserved and the minimum of ordinary executors."""
@@ -145,13 +146,17 @@ class Executors:
             self.low_tokens.put(_HELP)
 
     def submit_low(self, call: PendingCall) -> None:
-        """Queue a LOW call; one more executor when more waits than there are and more are allowed."""
+        """Queue a LOW call."""
         self.low.put(call)
         self.low_tokens.put(_WORK)
-        if self.low.depth > len(self._ordinary) < self.max_workers:
-            with self._lock:
-                if len(self._ordinary) < self.max_workers and not self._stopping:
-                    self._add(reserved=False)
+
+    def tend(self) -> None:
+        """Add one ordinary executor when calls wait and none was taken since the last look."""
+        with self._lock:
+            stuck = self.low.depth > 0 and self.low.taken == self._taken_before
+            self._taken_before = self.low.taken
+            if stuck and len(self._ordinary) < self.max_workers and not self._stopping:
+                self._add(reserved=False)
 
     def serve(self, mailbox: PriorityMailbox) -> None:
         """Hand one call on (executor's thread)."""

@@ -37,6 +37,7 @@ class PriorityMailbox:
         self._lanes: dict[int, Lane] = {}
         self._ready: deque[Lane] = deque()
         self.depth = 0
+        self.taken = 0
         self.served = 0
 
     def put(self, call: PendingCall) -> None:
@@ -66,6 +67,7 @@ class PriorityMailbox:
             lane = self._ready.popleft()
             lane.taken = True
             self.depth -= 1
+            self.taken += 1
             return lane, lane.calls.popleft()
 
     def give_back(self, lane: Lane) -> bool:
