@@ -14,7 +14,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from ...config.errors import Cancelled, DeadlineExceeded, MechaneError, OperationInvalid
+from ...config.errors import (
+    Cancelled,
+    ConnectionLost,
+    DeadlineExceeded,
+    MechaneError,
+    OperationFailed,
+    OperationInvalid,
+)
 from ..cells.directory import Entry
 from ..router.pending import PendingCall
 from ..router.router import cancelled, incident, too_late
@@ -53,8 +60,11 @@ class DomainActor(LoopActor):
         try:
             rule = legality.check(verb, self.cell.snapshot)
             self._rule = rule
+            await self.supervisor.settled()
             self.supervisor.need(rule.capability, verb)
             outcome = await self._run_verb(verb, args, call)
+        except ConnectionLost as error:  # of the driver to its monitor; a client would take it for its own
+            outcome = OperationFailed(error.message, remedy=error.remedy, **error.details)
         except MechaneError as error:
             outcome = error
         except Exception as error:  # noqa: BLE001 - the actor's edge: answer this call, then crash
