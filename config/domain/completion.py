@@ -117,6 +117,8 @@ def _pair_console_with_serial(domain: Domain) -> None:
     else:
         if first.alias.name:
             paired.alias = first.alias
+        if first.tty and not paired.tty:
+            paired.tty = first.tty
         devices.consoles[0] = paired
 
 

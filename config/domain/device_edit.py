@@ -121,6 +121,8 @@ def remove(domain: Domain, device: bytes | str) -> Any:
         domain.devices.__dict__.pop(field.name)
     if field.xml == "serial":
         _drop_console(domain, found)
+    elif field.xml == "memory":
+        _lessen_memory(domain)
     return found
 
 
@@ -213,3 +215,12 @@ def _drop_console(domain: Domain, serial: Any) -> None:
     for console in list(kept):
         if console.target.type in (None, "serial") and console.target.port == serial.target.port:
             _drop(kept, console)
+
+
+def _lessen_memory(domain: Domain) -> None:
+    """Bring the total down to what cells and modules have, where it counts modules."""
+    cells = domain.cpu.numa.cells if domain.cpu is not None and domain.cpu.numa is not None else []
+    total = sum(cell.memory or 0 for cell in cells) + sum(m.target.size or 0 for m in domain.devices.memories)
+    if cells and (domain.memory.kib or 0) > total:
+        domain.memory.kib = total
+        domain.current_memory.kib = min(domain.current_memory.kib or total, total)

@@ -49,7 +49,6 @@ class Removal:
     tag: str
     images: int = 0
     """How many images a disk has, one on top of the other."""
-    waits: bool = True
     files: tuple[str, ...] = field(default=())
 
 
@@ -129,13 +128,6 @@ def plan_detach(xml: str, device: str) -> Removal:
         domain=domain, alias=found.alias.name or "", tag=tag_of(found),
         images=images_of(found) if isinstance(found, Disk) else 0, files=files_of(found),
     )  # fmt: skip
-
-
-def without(xml: str, removal: Removal) -> Domain:
-    """Return the live domain without a device that went away meanwhile."""
-    domain = parse(xml)
-    remove(domain, f"<{removal.tag}><alias name='{removal.alias}'/></{removal.tag}>")
-    return domain
 
 
 def write(domain: Domain, number: int) -> str:
