@@ -19,7 +19,7 @@ from typing import Any
 
 from ...config.errors import Busy, MechaneError, NoDomain, Quarantined
 from ...hypervisors.contract import Capability, Deadlines, Driver, HypervisorInfo, Target
-from ...hypervisors.facts import Exited, Fact, FactSink
+from ...hypervisors.facts import Exited, Fact, FactSink, GuestEvent
 from ...hypervisors.registry import DRIVERS, driver_class
 from ...hypervisors.uri import ConnectionUri
 from ..cells import facts
@@ -65,6 +65,8 @@ class Sink:
         entry.cell.put(fact)
         if exited:
             entry.mailbox.post(Guestless(incarnation=fact.incarnation))
+        elif isinstance(fact, GuestEvent) and (fact.kind, fact.event) == ("device", "removed") and fact.detail:
+            entry.mailbox.urge(Order(verb="unplugged", args={"alias": fact.detail, "incarnation": fact.incarnation}))
 
 
 class Supervisor(LoopActor, Definitions, Discovery):

@@ -91,8 +91,25 @@ async def _change_live(actor: DomainActor, device: str, verb: str) -> None:
         raise OperationInvalid(f"domain {actor.cell.snapshot.name} does not run", remedy="start it first")
     run = StoredRun.unpack(found.value)
     change = getattr(actor.supervisor.driver, verb)
-    live_xml: str = await change(target_of(actor), run.live_xml or run.xml, device)
+    now = run.live_xml or run.xml or await actor.supervisor.definition(actor.entry)
+    live_xml: str = await change(target_of(actor), now, device)
     kept = run.xml
     if not actor.cell.snapshot.persistent:
         kept = live_xml
     await apply(services.runtime, [Put(RUN + uuid, replace(run, live_xml=live_xml, xml=kept).pack())])
+
+
+async def unplugged(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:
+    """Take a device out of the live XML that went when nobody waited for it any more."""
+    from ...config import domain as model
+
+    services, uuid, alias = actor.supervisor.services, actor.entry.uuid, args["alias"]
+    found = await fetch(services.runtime, RUN + uuid)
+    run = StoredRun.unpack(found.value) if found is not None else None
+    if run is None or run.incarnation != args["incarnation"] or f"<alias name='{alias}'/>" not in run.live_xml:
+        return
+    left = model.forget_device(run.live_xml, alias)
+    if left is None:
+        return
+    kept = left.decode() if not actor.cell.snapshot.persistent else run.xml
+    await apply(services.runtime, [Put(RUN + uuid, replace(run, live_xml=left.decode(), xml=kept).pack())])

@@ -36,6 +36,7 @@ VERBS: dict[str, Verb] = {
     "domain.attach_device": plugging.attach,
     "domain.detach_device": plugging.detach,
     "domain.update_device": plugging.update,
+    "unplugged": plugging.unplugged,
     "define": defining.define,
     "domain.undefine": defining.undefine,
     "domain.set_autostart": defining.set_autostart,

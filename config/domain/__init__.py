@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .completion import complete
-    from .device_edit import attach_device, detach_device, settle_device, update_device
+    from .device_edit import attach_device, detach_device, forget_device, settle_device, update_device
     from .document import LiveInfo, check_define, format, parse, secret_fields, summary_of, unknown_in
     from .domain import Domain
     from .edit import get_metadata, set_description, set_metadata, set_name, set_title
@@ -20,6 +20,7 @@ _HOME = {
     "complete": "completion",
     "attach_device": "device_edit",
     "detach_device": "device_edit",
+    "forget_device": "device_edit",
     "settle_device": "device_edit",
     "update_device": "device_edit",
     "LiveInfo": "document",
@@ -49,6 +50,7 @@ __all__ = [
     "check_name",
     "complete",
     "detach_device",
+    "forget_device",
     "format",
     "get_metadata",
     "parse",

@@ -59,6 +59,16 @@ def update_device(xml: bytes | str, device: bytes | str) -> bytes:
     return finish(domain)
 
 
+def forget_device(xml: bytes | str, alias: str) -> bytes | None:
+    """Return a running domain without the device of this alias; None where it has none."""
+    domain = parse(xml)
+    for tag, field in DEVICE_FIELDS.items():
+        if any(item.given("alias") and item.alias.name == alias for item in items(domain, field)):
+            remove(domain, f"<{tag}><alias name='{alias}'/></{tag}>")
+            return finish(domain)
+    return None
+
+
 def settle_device(xml: bytes | str, device: str, *, random: RandomBytes = os.urandom) -> str:
     """Return `device` with what would otherwise be made up anew each time it is added: its MAC address.
 
