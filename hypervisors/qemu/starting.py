@@ -15,6 +15,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ from .emulators import Emulators, key_of
 from .endings import Endings
 from .files import explain_denial, ready_files
 from .firmware import read_descriptors
+from .greeting import NotGreetedError, first_answers
 from .guest import Guest
 from .handle import GuestRecord
 from .kvm import KvmProbe
@@ -57,6 +59,8 @@ EXIT_S = 5.0
 
 TYPES = {"qemu": "tcg", "kvm": "kvm"}
 """Kinds of domains, and the accelerator of each."""
+SPAWNS = 3
+"""How often QEMU is spawned for one start, when it does not greet."""
 Builder = Callable[["Domain", "Emulator", "Resources"], "CommandLine"]
 
 
@@ -101,6 +105,19 @@ class Starter:
         present = self._endings.guests.get(target.uuid)
         if present is not None and present.process is not None and not present.process.exited.is_set():
             raise OperationInvalid(f"QEMU runs {target.name} already", remedy="destroy it first")
+        for _ in range(SPAWNS - 1):
+            with suppress(NotGreetedError):  # taken away again; see greeting.py
+                return await self._try(request, domain)
+            self._shop.log.warning("QEMU of %s did not greet and is started anew", target.name)
+        try:
+            return await self._try(request, domain)
+        except NotGreetedError as error:
+            raise StartFailed(
+                f"QEMU's monitor did not greet when {target.name} was started", remedy="start it again"
+            ) from error
+
+    async def _try(self, request: StartRequest, domain: Domain) -> Started:
+        target = request.target
         guest = Guest(
             target, folder=self._shop.folder_of(target.uuid), log=self._shop.log_of(target.name),
             facts=request.facts, actions=self._endings,
@@ -266,7 +283,8 @@ class Starter:
             request.cancel.check()
             monitor = guest.monitor = self._connect(guest)
             queries = live.queries(line.live)
-            replies = await monitor.execute_all(queries, kind=CommandKind.QUERY, deadline_s=deadlines.start_s)
+            assert guest.process is not None
+            replies = await first_answers(monitor, guest.process, queries, deadline_s=deadlines.start_s)
             named = {query.name: reply for query, reply in zip(queries, replies, strict=True)}
             guest.threads = live.threads(named)
             handle = self._record(guest, prepared.key).to_handle()

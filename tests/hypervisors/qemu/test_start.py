@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from mechane.config.errors import Cancelled, ConfigUnsupported, StartFailed
 from mechane.config.states import State
 from mechane.hypervisors.contract import CancelFlag
 from mechane.hypervisors.facts import Exited, Spawned, StateChanged
+from mechane.hypervisors.qemu import greeting
+from mechane.hypervisors.qemu.folder import GuestFolder
 from mechane.hypervisors.qemu.procfs import read_cmdline, read_stat
 from mechane.tests.guest.xml import idle_xml
 from mechane.tests.hypervisors.qemu.env import Facts, node, run, until
@@ -201,5 +204,33 @@ def test_many_start_side_by_side(short_tmp: Path) -> None:
             assert len({started.pid for _, started, _ in made}) == 5
             await asyncio.gather(*(n.destroy(target, facts) for target, _, facts in made))
             assert n.guest_folders() == []
+
+    run(body())
+
+
+def test_a_qemu_that_does_not_greet_is_spawned_anew(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lost client is played by a monitor that sends nothing; the first QEMU is taken away."""
+    real, connected = GuestFolder.connect, []
+
+    def deaf_once(self: GuestFolder) -> socket.socket:
+        connected.append(self)
+        if len(connected) > 1:
+            return real(self)
+        ours, kept = socket.socketpair()
+        connected.append(kept)  # type: ignore[arg-type]  # only kept open
+        ours.setblocking(False)
+        return ours
+
+    async def body() -> None:
+        async with node(short_tmp) as n:
+            await n.driver._emulators.get("/usr/bin/qemu-system-x86_64")
+            monkeypatch.setattr(greeting, "LOOK_S", 0.3)
+            monkeypatch.setattr(GuestFolder, "connect", deaf_once)
+            target, started, facts = await n.start()
+            first, second = facts.of(Spawned)
+            assert second.pid == started.pid != first.pid
+            assert read_stat(first.pid or 0) is None
+            assert not facts.of(Exited)
+            assert (await n.driver.inspect(target)).state is State.RUNNING
 
     run(body())

@@ -1,0 +1,55 @@
+"""Wait for the first answer of a QEMU that was just spawned, and notice one that will never answer.
+
+QEMU's monitor runs in a thread of its own, which takes the listening socket over from the main
+thread while that begins its loop. When both come to it at the same moment, the client that
+waits already can be lost: QEMU then sleeps for ever, and a new one is the only cure (seen once
+in some thousand spawns, on a host with four times as many busy processes as processors).
+One that is busy, stopped or waits for a disk is not meant: it is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from .process import QemuProcess
+from .procfs import read_stat
+from .qmp import Command, CommandKind, Monitor
+
+LOOK_S = 5.0
+"""Seconds after which a silent QEMU is looked at; a start takes 0.03 s, a crowded one 2 s (measured)."""
+IDLE_NS = 50_000_000
+"""Processor time within LOOK_S that still counts as idle."""
+
+
+class NotGreetedError(Exception):
+    """QEMU sleeps and has not greeted; inside this package only."""
+
+
+async def first_answers(
+    monitor: Monitor, process: QemuProcess, queries: Sequence[Command], *, deadline_s: float
+) -> list[Any]:
+    """Return the replies to the first queries.
+
+    Raises:
+        NotGreetedError: the client was lost, spawn anew.
+        As Monitor.execute_all.
+    """
+    asked = asyncio.ensure_future(monitor.execute_all(queries, kind=CommandKind.QUERY, deadline_s=deadline_s))
+    try:
+        used = process.cpu_time_ns()
+        while True:
+            await asyncio.wait([asked], timeout=LOOK_S)
+            if asked.done():
+                return asked.result()
+            before, used = used, process.cpu_time_ns()
+            if monitor.greeting is None and used - before < IDLE_NS and _sleeps(process.pid):
+                raise NotGreetedError
+    finally:
+        asked.cancel()
+
+
+def _sleeps(pid: int) -> bool:
+    stat = read_stat(pid)
+    return stat is not None and stat.state == "S"
