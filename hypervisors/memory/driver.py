@@ -32,6 +32,7 @@ from ..contract import (
     HypervisorInfo,
     Inspection,
     Started,
+    StartMode,
     StartRequest,
     Target,
 )
@@ -39,6 +40,7 @@ from ..facts import FactSink, Spawned
 from . import monitor, report
 from .guest import Guest, GuestKill, Surroundings
 from .keeper import Keeper
+from .keeping import Keeping, read_saved
 from .plan import read_plan
 from .shell import Shell
 from .switches import Crash, Switch, Switches, from_options
@@ -47,14 +49,14 @@ VERSION = "mechane-test 1"
 HANDLE_VERSION = 1
 
 
-class MemoryDriver(Driver):
+class MemoryDriver(Keeping, Driver):
     """Guests that are nothing but state. Everything runs on the connection's loop."""
 
     kind = "test"
     schemes = ("test",)
     capabilities = frozenset(
         {Capability.SUSPEND, Capability.RESET, Capability.MONITOR, Capability.STATS, Capability.CONSOLE,
-         Capability.DOMAIN_CAPABILITIES}
+         Capability.DOMAIN_CAPABILITIES, Capability.SAVE, Capability.SNAPSHOTS, Capability.HOTPLUG}
     )  # fmt: skip
 
     def __init__(
@@ -71,7 +73,9 @@ class MemoryDriver(Driver):
             loop=env.loop, clock=clock, wall=wall, changed=lambda _: self._save(), ended=self._ended
         )
         self._guests: dict[str, Guest] = {}
+        self._found: list[Guest] = []
         self._definitions: dict[str, Switches] = {}
+        self._snapshots = {}
         self._last_id = 0
         self._shutdown_ms = _milliseconds(options.get("shutdown_ms"))
         self._keeper = Keeper(Path(options["state"])) if "state" in options else None
@@ -87,6 +91,7 @@ class MemoryDriver(Driver):
             for kept in self._keeper.open():
                 guest = Guest.thaw(kept, self._around)
                 self._guests[guest.uuid] = guest
+                self._found.append(guest)
                 self._last_id = max(self._last_id, guest.id or 0)
             self._kept_open = True
         return HypervisorInfo(version=VERSION, details={"guests": len(self._guests)})
@@ -141,6 +146,7 @@ class MemoryDriver(Driver):
         """Forget a definition."""
         await self._meet("undefine", self.env.deadlines.change_s, self._definitions.get(target.uuid))
         self._definitions.pop(target.uuid, None)
+        self._snapshots.pop(target.uuid, None)
 
     # -- the life of a guest
 
@@ -149,6 +155,8 @@ class MemoryDriver(Driver):
         target = request.target
         if target.uuid in self._guests:
             raise OperationInvalid(f"{target.name} runs already", remedy="destroy it first")
+        if request.mode is StartMode.RESTORE:
+            await self.env.blocking(read_saved, request.source, target, deadline_s=self.env.deadlines.query_s)
         plan = await self.env.pure(read_plan, request.xml, size=len(request.xml))
         if plan["shutdown_ms"] is None:
             plan["shutdown_ms"] = self._shutdown_ms
@@ -180,7 +188,7 @@ class MemoryDriver(Driver):
         if request.paused:
             guest.place(State.PAUSED, "user")
         else:
-            guest.place(State.RUNNING, "booted")
+            guest.place(State.RUNNING, "restored" if request.mode is StartMode.RESTORE else "booted")
         return Started(handle=handle, state=guest.state, reason=guest.reason, kill=kill)
 
     def _still(self, guest: Guest, request: StartRequest) -> None:
@@ -215,11 +223,13 @@ class MemoryDriver(Driver):
         await self._meet("finished", self.env.deadlines.change_s)
 
     async def sweep(self, known: Mapping[str, Handle]) -> Sequence[str]:
-        """End guests of the state file that no handle knows."""
+        """End guests of the state file that no handle knows; what was started since is somebody's."""
         await self._meet("sweep", self.env.deadlines.change_s)
         ended = []
-        for guest in list(self._guests.values()):
+        for guest in self._found:
             handle = known.get(guest.uuid)
+            if self._guests.get(guest.uuid) is not guest:
+                continue
             if handle is None or handle.get("incarnation") != guest.frozen_incarnation:
                 guest.exit("destroyed", message="no definition knew it")
                 ended.append(guest.uuid)

@@ -351,3 +351,47 @@ def test_unknown_calls_and_arguments_are_named(rpc: Rpc) -> None:
     assert code_of(rpc, "domain.start", domain="x", deadline_s=-1) == "invalid_argument"
     names = {call["name"] for call in rpc.call("session.list_calls")}
     assert names == {spec.name for spec in load()}
+
+
+def test_a_saved_guest_is_restored_from_its_file(rpc: Rpc, node: NodeProcess, domain: str) -> None:
+    path = str(node.folder / "guest.save")
+    rpc.call("domain.start", domain=domain)
+    assert code_of(rpc, "domain.save", domain=domain, path="relative") == "invalid_argument"
+    saved = rpc.call("domain.save", domain=domain, path=path)
+    assert (saved["state"], saved["reason"]) == ("shutoff", "saved")
+    assert code_of(rpc, "domain.restore", domain=domain, path="/nowhere/at/all") == "operation_failed"
+    restored = rpc.call("domain.restore", domain=domain, path=path)
+    assert (restored["state"], restored["reason"]) == ("running", "restored")
+    assert code_of(rpc, "domain.save", domain=domain, path=path) == "operation_failed"
+    assert rpc.call("domain.get_state", domain=domain)["state"] == "running"
+
+
+def test_snapshots_are_a_tree(rpc: Rpc, domain: str) -> None:
+    rpc.call("domain.start", domain=domain)
+    for name in ("one", "two"):
+        rpc.call("domain.snapshot_create", domain=domain, name=name, description="kept")
+    assert code_of(rpc, "domain.snapshot_create", domain=domain, name="one") == "conflict"
+    assert code_of(rpc, "domain.snapshot_create", domain=domain, name="../up") == "invalid_argument"
+    shown = {info["name"]: info for info in rpc.call("domain.snapshot_list", domain=domain)}
+    assert (shown["two"]["parent"], shown["two"]["current"], shown["one"]["current"]) == ("one", True, False)
+    rpc.call("domain.suspend", domain=domain)
+    assert rpc.call("domain.snapshot_revert", domain=domain, name="one")["state"] == "running"
+    rpc.call("domain.snapshot_delete", domain=domain, name="one")
+    (left,) = rpc.call("domain.snapshot_list", domain=domain)
+    assert (left["name"], left["parent"]) == ("two", "")
+    assert code_of(rpc, "domain.snapshot_revert", domain=domain, name="one") == "not_found"
+
+
+def test_devices_change_live_in_the_definition_or_both(rpc: Rpc, domain: str) -> None:
+    rng = "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"
+    assert code_of(rpc, "domain.attach_device", domain=domain, device=rng, live=True) == "operation_invalid"
+    rpc.call("domain.start", domain=domain)
+    rpc.call("domain.attach_device", domain=domain, device=rng)
+    assert "<rng" in rpc.call("domain.get_xml", domain=domain)
+    assert "<rng" not in rpc.call("domain.get_xml", domain=domain, inactive=True)
+    rpc.call("domain.attach_device", domain=domain, device=rng, config=True)
+    assert "<rng" in rpc.call("domain.get_xml", domain=domain, inactive=True)
+    rpc.call("domain.detach_device", domain=domain, device=rng, live=True, config=True)
+    for inactive in (False, True):
+        assert "<rng" not in rpc.call("domain.get_xml", domain=domain, inactive=inactive)
+    assert code_of(rpc, "domain.attach_device", domain=domain, device="<rng model='magic'/>") == "xml_error"
