@@ -44,6 +44,8 @@ from .env import ConnectionEnv
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses before a driver that could not be opened is tried again."""
 ADOPT_DEADLINE_S = 30.0
+OPEN_WAIT_S = 10.0
+"""How long calls wait for a driver that is being opened; QEMU is probed in about 0.1 s on an idle machine."""
 CALLS_AT_ONCE = 64
 
 
