@@ -13,6 +13,7 @@ from .uri import ConnectionUri
 DRIVERS: dict[str, str] = {
     "test": ".memory.driver:MemoryDriver",
     "qemu": ".qemu.driver:QemuDriver",
+    "xen": ".xen.driver:XenDriver",
 }
 """URI scheme -> module and class, relative to this package."""
 

@@ -92,7 +92,8 @@ class Settings(Mapping[str, Value]):
     def lists(self, name: str) -> list[list[str]]:
         """Return a list of lists of strings."""
         value = self.get(name)
-        return [[str(each) for each in item] for item in value if isinstance(item, list)] if isinstance(value, list) else []
+        items = value if isinstance(value, list) else []
+        return [[str(each) for each in item] for item in items if isinstance(item, list)]
 
 
 def parse(text: str) -> Settings:

@@ -124,7 +124,8 @@ def disk_of(text: str, *, hvm: bool) -> Disk:
     else:
         disk.type = "block" if spec.backendtype == "phy" else "file"
         if spec.target:
-            disk.source = StorageSource(**{"dev" if disk.type == "block" else "file": spec.target})
+            block = disk.type == "block"
+            disk.source = StorageSource(dev=spec.target) if block else StorageSource(file=spec.target)
     if spec.format != "empty" and not (spec.is_cdrom and not spec.target):
         disk.driver.type = FORMATS[spec.format or "raw"]
     if spec.discard is not None:

@@ -185,7 +185,6 @@ def _pci(settings: Settings, text: str) -> Hostdev:
 
 def _usb(text: str) -> Hostdev:
     said = pairs(text, "usbdev")
-    address = HostAddress(
-        bus=whole(said.get("hostbus", ""), "usbdev: hostbus"), device=whole(said.get("hostaddr", ""), "usbdev: hostaddr")
-    )
+    bus, device = (whole(said.get(name, ""), f"usbdev: {name}") for name in ("hostbus", "hostaddr"))
+    address = HostAddress(bus=bus, device=device)
     return Hostdev(mode="subsystem", type="usb", managed=False, source=HostdevSource(address=address))

@@ -15,16 +15,20 @@ from .write_machine import boot_settings, machine_settings
 from .write_machine import kind_of as kind_of_domain
 
 FORMAT = "xen-xl"
-KNOWN = frozenset(
-    """name uuid type builder memory maxmem vcpus maxvcpus cpus cpu_weight cap kernel ramdisk cmdline root extra
-    bootloader bootargs bootloader_args bios bios_path_override firmware_override acpi_firmware boot pae acpi apic
-    viridian hap e820_host passthrough nestedhvm cpuid vnuma localtime rtc_timeoffset tsc_mode hpet on_poweroff
-    on_reboot on_crash device_model device_model_override device_model_args device_model_args_pv
-    device_model_args_pvh device_model_args_hvm disk vif max_grant_frames max_event_channels usbctrl parallel serial
-    channel usb usbdevice vnc vnclisten vncdisplay vncunused vncpasswd keymap sdl display xauthority spice spicehost
-    spiceport spicetls_port spicedisable_ticketing spicepasswd spiceagent_mouse spicevdagent spice_clipboard_sharing
-    vfb vga stdvga videoram soundhw pci pci_permissive pci_seize usbdev hvm pvh""".split()
-)
+KNOWN = frozenset((
+    "name", "uuid", "type", "builder", "memory", "maxmem", "vcpus", "maxvcpus", "cpus", "cpu_weight", "cap",
+    "kernel", "ramdisk", "cmdline", "root", "extra", "bootloader", "bootargs", "bootloader_args", "bios",
+    "bios_path_override", "firmware_override", "acpi_firmware", "boot", "pae", "acpi", "apic", "viridian",
+    "hap", "e820_host", "passthrough", "nestedhvm", "cpuid", "vnuma", "localtime", "rtc_timeoffset", "tsc_mode",
+    "hpet", "on_poweroff", "on_reboot", "on_crash", "device_model", "device_model_override",
+    "device_model_args", "device_model_args_pv", "device_model_args_pvh", "device_model_args_hvm", "disk",
+    "vif", "max_grant_frames", "max_event_channels", "usbctrl", "parallel", "serial", "channel", "usb",
+    "usbdevice", "vnc", "vnclisten", "vncdisplay", "vncunused", "vncpasswd", "keymap", "sdl", "display",
+    "xauthority", "spice", "spicehost", "spiceport", "spicetls_port", "spicedisable_ticketing", "spicepasswd",
+    "spiceagent_mouse", "spicevdagent", "spice_clipboard_sharing", "vfb", "vga", "stdvga", "videoram",
+    "soundhw", "pci", "pci_permissive", "pci_seize", "usbdev", "hvm", "pvh",
+))  # fmt: skip
+"""Settings that are understood."""
 
 
 def from_native(text: str, *, name: str = "") -> str:

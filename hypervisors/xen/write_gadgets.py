@@ -150,9 +150,9 @@ def _host_devices(domain: Domain) -> Written:
     for device in domain.devices.hostdevs:
         address = device.source.address
         if device.type == "pci" and address is not None:
-            pci.append(_pci(device))
+            pci.append(pci_of(device))
         elif device.type == "usb" and address is not None and address.bus is not None:
-            usb.append(f"type=hostdev,hostbus={address.bus},hostaddr={address.device}")
+            usb.append(usb_of(device))
         else:
             raise ConfigUnsupported(
                 f"Xen cannot hand on a {device.type} device by what is said of it",
@@ -162,9 +162,17 @@ def _host_devices(domain: Domain) -> Written:
     return [(name, value) for name, value in (("pci", pci), ("usbdev", usb)) if value]
 
 
-def _pci(device: Hostdev) -> str:
+def usb_of(device: Hostdev) -> str:
+    """Return the usbdev string of a USB device that is named by its place on the host."""
     at = device.source.address
-    assert at is not None
+    return f"type=hostdev,hostbus={at.bus if at else ''},hostaddr={at.device if at else ''}"
+
+
+def pci_of(device: Hostdev) -> str:
+    """Return the pci string of a PCI device."""
+    at = device.source.address
+    if at is None:
+        return ""
     place = f"{at.domain or 0:04x}:{at.bus or 0:02x}:{at.slot or 0:02x}.{at.function or 0:x}"
     permissive = device.source.write_filtering is False
     return place + (",permissive=1" if permissive else "") + (",seize=1" if device.managed else "")
