@@ -9,6 +9,7 @@ always find a thread.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,7 +39,7 @@ class ConnectionEnv:
         self.settings: Mapping[str, Any] = settings
         self.loop = supervisor.home.loop
         services = supervisor.services
-        slug = "".join(c if c.isalnum() else "-" for c in uri.text.replace("://", "-")).strip("-")
+        slug = re.sub(r"[^A-Za-z0-9]+", "-", uri.text).strip("-")
         self.state_dir = _private(services.state_dir / "c" / slug)
         self.runtime_dir = _private(services.runtime_dir / "c" / slug)
         self._supervisor = supervisor
