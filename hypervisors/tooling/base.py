@@ -105,10 +105,13 @@ class ToolDriver(ToolWatcher):
             watched.spawned(kill or self.kill_handle(watched, None), pid)
 
         await self.native_start(request, spawned)
-        guest = await self.until(target.uuid, lambda g: g is not None and g.active, self.env.deadlines.start_s)
+        # One that is destroyed meanwhile will never be listed.
+        guest = await self.until(
+            target.uuid, lambda g: watched.doomed or (g is not None and g.active), self.env.deadlines.start_s
+        )
+        self._still(watched, request)
         assert guest is not None
         spawned(pid=guest.pid)
-        self._still(watched, request)
         self._marks.put(Mark(uuid=target.uuid, name=target.name, native_id=guest.native_id))
         handle = self._handle(target.name, guest.native_id)
         await request.record(handle)
