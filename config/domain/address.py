@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..xml.binding import Element
 from ..xml.children import optional
 from ..xml.convert import ON_OFF, UINT, UINT32, UUID, YES_NO, based, matching, words
 from ..xml.fields import attr
 from ..xml.node import XmlNode
 from .words import HEX8, HEX16, HEX32
+
+_Class = type[Element]
 
 
 class Zpci(Element, change="re-create"):
@@ -130,6 +135,10 @@ class HostAddress(Element, change="re-create"):
     def _read(cls, node: XmlNode) -> HostAddress:
         """Take what has a slot for a PCI function: its bus is written in hexadecimal, others' in decimal."""
         return super(HostAddress, HostPciFunction if "slot" in node.attrs else cls)._read(node)
+
+    @classmethod
+    def _class_of(cls, names: Mapping[str, Any]) -> _Class:
+        return HostPciFunction if "slot" in names else cls
 
 
 class HostPciFunction(HostAddress, change="re-create"):

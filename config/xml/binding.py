@@ -24,7 +24,7 @@ model that a cache holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from ..errors import XmlError
@@ -153,6 +153,13 @@ class Element:
                 below = f"@{field.xml}" if field.is_attr else field.xml
                 raise Refused(node, below, None, field.converter.allowed if field.converter else None, "missing")
         return made
+
+    @classmethod
+    def _class_of(cls, names: Mapping[str, Any]) -> type[Element]:
+        """Return which class holds fields of these names and values."""
+        if not cls._select:
+            return cls
+        return cls._variants.get(str(names.get(cls._attr_name(cls._select))), cls)
 
     def _read_attrs(self, values: dict[str, Any], node: XmlNode) -> None:
         table = self._attrs

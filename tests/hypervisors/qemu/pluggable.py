@@ -51,9 +51,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
         "disk": Kind(xml=source.format(files["virtio"], "vdb", "virtio"), command=DISKS, word="vda"),
         "scsi disk": Kind(xml=source.format(files["scsi"], "sda", "scsi"), command=SCSI, word="HARDDISK"),
         "usb disk": Kind(xml=source.format(files["usb"], "sdb", "usb"), command=""),
-        "interface": Kind(
-            xml=user.format("52:54:00:00:00:09", "virtio"), command=CARDS, word="52:54:00:00:00:09"
-        ),
+        "interface": Kind(xml=user.format("52:54:00:00:00:09", "virtio"), command=CARDS, word="52:54:00:00:00:09"),
         "e1000": Kind(xml=user.format("52:54:00:00:00:0a", "e1000"), command=PCI, word="0x100e"),
         "rng": Kind(
             xml="<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>", command=RNGS,
@@ -73,9 +71,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
             xml="<controller type='scsi' index='1' model='virtio-scsi'/>",
             command="ls /sys/bus/virtio/drivers/virtio_scsi", word="virtio3",
         ),
-        "usb controller": Kind(
-            xml="<controller type='usb' index='1' model='nec-xhci'/>", command=PCI, word="0x0194"
-        ),
+        "usb controller": Kind(xml="<controller type='usb' index='1' model='nec-xhci'/>", command=PCI, word="0x0194"),
         "crypto": Kind(
             xml="<crypto model='virtio' type='qemu'><backend model='builtin' queues='1'/></crypto>", command=PCI,
             word="0x1054",
