@@ -13,7 +13,11 @@ from .uri import ConnectionUri
 DRIVERS: dict[str, str] = {
     "test": ".memory.driver:MemoryDriver",
     "qemu": ".qemu.driver:QemuDriver",
+    "lxc": ".lxc.driver:LxcDriver",
     "xen": ".xen.driver:XenDriver",
+    "vmwareplayer": ".vmware.driver:VmwarePlayerDriver",
+    "vmwarews": ".vmware.driver:VmwareDriver",
+    "vmwarefusion": ".vmware.driver:VmwareDriver",
 }
 """URI scheme -> module and class, relative to this package."""
 

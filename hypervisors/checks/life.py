@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ...config.errors import MechaneError
 from ...config.states import State
-from ..contract import Handle, Target
+from ..contract import Capability, Handle, Target
 from ..facts import Exited, Fact, Spawned, StateChanged
 from ..registry import check_declaration
 from .lab import Lab, Recorder, expect
@@ -66,7 +66,12 @@ async def starts(lab: Lab) -> None:
 
 
 async def starts_paused(lab: Lab) -> None:
-    """`paused` leaves the processors stopped; resume lets them go."""
+    """`paused` leaves the processors stopped; a driver that cannot suspend refuses such a start, and leaves nothing."""
+    if Capability.SUSPEND not in lab.driver.capabilities:
+        refused = lab.trial(lab.target())
+        await lab.refuses(lab.start(paused=True, trial=refused), "a paused start of a driver that cannot suspend")
+        await lab.nothing_left(refused)
+        return
     trial = await lab.start(paused=True)
     assert trial.started is not None
     expect(trial.started.state is State.PAUSED, f"started paused, and it is {trial.started.state}")

@@ -65,6 +65,10 @@ class VmxText:
         text = str(value).lower() if isinstance(value, bool) else str(value)
         self._entries[name.lower()] = (name, text)
 
+    def drop(self, name: str) -> None:
+        """Remove an entry; one that is not there is fine."""
+        self._entries.pop(name.lower(), None)
+
     def string(self, name: str) -> str | None:
         """Return a value, or None where there is no such entry."""
         found = self._entries.get(name.lower())
