@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import posixpath
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,20 @@ TRIES = 200
 XML_CACHE = 256
 
 
+def may_name(call: PendingCall, connection: str, name: str) -> None:
+    """Refuse to define a domain, or to give one a name, that the caller's grants do not cover.
+
+    Raises:
+        PermissionDenied: no grant fits connection and name.
+    """
+    grants = call.client.grants
+    if not grants.everything and not grants.may(call.spec.permission, connection, name):
+        raise PermissionDenied(
+            f"{call.spec.name} of {name} needs the permission {call.spec.permission}", remedy="ask for a grant",
+            permission=call.spec.permission,
+        )  # fmt: skip
+
+
 class Definitions:
     """Mixed into the supervisor; runs on its loop."""
 
@@ -50,6 +65,7 @@ class Definitions:
     async def define(self, call: PendingCall) -> None:
         """Check a definition and hand it to the domain's actor, which stores it."""
         xml, summary = await self._parsed(call.args["xml"])
+        may_name(call, self.uri.text, summary["name"])
         self._may_pass_through(call, summary)
         await self.driver.define(Target(uuid=summary["uuid"], name=summary["name"]), xml)
         await self._hand_over(Order(verb="define", args={"xml": xml, "summary": summary}, call=call), summary)
@@ -57,20 +73,25 @@ class Definitions:
     async def create(self, call: PendingCall) -> None:
         """Check a transient domain's XML and hand it to a new actor, which starts it."""
         xml, summary = await self._parsed(call.args["xml"])
+        may_name(call, self.uri.text, summary["name"])
         self._may_pass_through(call, summary)
         await self.driver.define(Target(uuid=summary["uuid"], name=summary["name"]), xml)
         args = {**call.args, "xml": xml, "summary": summary}
         await self._hand_over(Order(verb="create", args=args, call=call), summary)
 
     def _may_pass_through(self, call: PendingCall, summary: dict[str, Any]) -> None:
-        """Refuse the qemu: namespace and its like to who lacks the permission, which equals root."""
+        """Refuse the qemu: namespace and emulators of other folders to who lacks the permission, which equals root."""
         grants = call.client.grants
-        if not summary.get("passthrough") or grants.everything:
+        if grants.everything or grants.may("domain:passthrough", self.uri.text, summary["name"]):
             return
-        if not grants.may("domain:passthrough", self.uri.text, summary["name"]):
+        emulator = summary.get("emulator") or ""
+        folders = self.env.settings.get("emulator_dirs", ())
+        foreign = bool(emulator) and posixpath.dirname(posixpath.normpath(emulator)) not in folders
+        if foreign or summary.get("passthrough"):
+            what = f"names the emulator {emulator}" if foreign else "passes options straight to the emulator"
             raise PermissionDenied(
-                f"the XML of {summary['name']} passes options straight to the emulator",
-                remedy="remove them, or ask for the grant domain:passthrough", permission="domain:passthrough",
+                f"the XML of {summary['name']} {what}", remedy="remove that, or ask for the grant domain:passthrough",
+                permission="domain:passthrough",
             )  # fmt: skip
 
     async def begin_anew(self, order: Order) -> None:

@@ -111,9 +111,13 @@ async def set_metadata(actor: DomainActor, args: dict[str, Any], call: PendingCa
 
 async def rename(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
     """Give the domain another name."""
+    from ..connection.definitions import may_name
+
     supervisor, entry, new = actor.supervisor, actor.entry, args["new_name"]
     if new == actor.cell.snapshot.name:
         raise InvalidArgument(f"domain {new} has that name already", remedy="give another one", path="params.new_name")
+    if call is not None:
+        may_name(call, entry.connection, new)
     xml = await supervisor.rename_xml(await supervisor.definition(entry), new)
     supervisor.services.directory.rename(entry, new)
     try:

@@ -12,7 +12,7 @@ from ..cells.directory import Entry
 from ..domain.orders import Order
 from ..domain.watching import state_group, wanted_groups
 from ..router.pending import PendingCall
-from .published import find_connection
+from .published import find_connection, seen
 
 if TYPE_CHECKING:
     from ..node.node import Node
@@ -74,7 +74,7 @@ def _wanted(node: Node, call: PendingCall) -> list[Entry]:
     if connection is not None:
         find_connection(node.view, connection)
     if args["domains"] is not None:
-        entries = [node.view.directory.find(reference, connection) for reference in args["domains"]]
+        entries = [seen(node.view, call.client, reference, connection) for reference in args["domains"]]
     else:
         entries = node.view.directory.page()
     found = []
@@ -118,7 +118,7 @@ async def reattach(node: Node, call: PendingCall) -> dict[str, Any]:
     """Take a quarantined domain or connection into service again."""
     args = call.args
     if args["domain"] is not None:
-        entry = node.view.directory.find(args["domain"], args["connection"])
+        entry = seen(node.view, call.client, args["domain"], args["connection"])
         supervisor = node.connections[entry.connection]
         return await asyncio.wrap_future(
             asyncio.run_coroutine_threadsafe(_reattach_domain(supervisor, entry), supervisor.home.loop)

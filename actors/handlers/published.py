@@ -271,11 +271,24 @@ def get_autostart(view: View, client: Client, args: Args) -> bytes:
     return pack(view.directory.find(args["domain"], args["connection"]).cell.snapshot.autostart)
 
 
+def seen(view: View, client: Client, reference: str, connection: str | None) -> Entry:
+    """Return a domain that the client may see.
+
+    Raises:
+        NoDomain: there is none, or it may not be seen: which of both cannot be told.
+    """
+    entry = view.directory.find(reference, connection)
+    snapshot = entry.cell.snapshot
+    if not client.grants.may("domain:getattr", snapshot.connection, snapshot.name):
+        raise no_domain(reference)
+    return entry
+
+
 def event_filter(view: View, client: Client, args: Args) -> EventFilter:
     """Return the filter of a subscription, with what the client may see."""
     uuid = None
     if args.get("domain") is not None:
-        uuid = view.directory.find(args["domain"], args.get("connection")).uuid
+        uuid = seen(view, client, args["domain"], args.get("connection")).uuid
     grants = client.grants
     may = None
     if not grants.everything:
