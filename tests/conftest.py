@@ -1,6 +1,6 @@
 """Fixtures and rules of the whole suite.
 
-Markers: `qemu` and `root` skip where the machine cannot; with MECHANE_CI_MUST_RUN=1 such a skip fails the
+Markers: `qemu`, `lxc` and `root` skip where the machine cannot; with MECHANE_CI_MUST_RUN=1 such a skip fails the
 run.  `slow` is left out unless the -m expression speaks of it.
 """
 
@@ -14,7 +14,7 @@ import pytest
 from mechane.tests.support.paths import short_folder
 from mechane.tests.support.procs import assert_none_left
 
-MUST_RUN = ("qemu", "root")
+MUST_RUN = ("qemu", "lxc", "root")
 QEMU = "qemu-system-x86_64"
 
 
@@ -45,10 +45,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             config.hook.pytest_deselected(items=slow)
             items[:] = [item for item in items if not item.get_closest_marker("slow")]
     no_qemu = pytest.mark.skip(reason=f"{QEMU} is not installed")
+    no_lxc = pytest.mark.skip(reason="lxc-start or the control groups that it needs are not there")
     no_root = pytest.mark.skip(reason="needs root")
     for item in items:
         if item.get_closest_marker("qemu") and not shutil.which(QEMU):
             item.add_marker(no_qemu)
+        if item.get_closest_marker("lxc") and not (shutil.which("lxc-start") and Path("/sys/fs/cgroup").is_dir()):
+            item.add_marker(no_lxc)
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(no_root)
 

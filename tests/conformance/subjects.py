@@ -86,3 +86,18 @@ def qemu_subject() -> Subject:
     driver = qemu_driver()
     assert driver is not None
     return Subject(factory=driver, xml=qemu_xml, uri="qemu:///session", hang=hang_qemu, obeys_shutdown=False)
+
+
+def lxc_subject(folder: Path) -> Subject:
+    """Return lxc:///system with containers whose root is `folder`/root and that end quickly when told to.
+
+    No `hang`: states and statistics of containers are read from the kernel, so a tool that hangs
+    delays no query; what it does delay is tested in tests/hypervisors/lxc/test_hang.py.
+    """
+    from mechane.hypervisors.lxc.driver import LxcDriver
+    from mechane.tests.hypervisors.lxc import boxes
+
+    def xml(uuid: str, name: str) -> str:
+        return boxes.xml(uuid, name, folder / "root", init="/sbin/quick")
+
+    return Subject(factory=LxcDriver, xml=xml, uri=f"lxc:///system?paths={folder / 'others'}")

@@ -1,12 +1,15 @@
 """Every driver keeps the contract."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mechane.hypervisors.check import Check, checks_of, run_check
+from mechane.hypervisors.lxc.driver import LxcDriver
 from mechane.hypervisors.memory.driver import MemoryDriver
-from mechane.tests.conformance.subjects import memory_subject, qemu_driver, qemu_subject
+from mechane.tests.conformance.subjects import lxc_subject, memory_subject, qemu_driver, qemu_subject
+from mechane.tests.hypervisors.lxc import boxes
 
 
 def named(check: Check) -> str:
@@ -31,3 +34,17 @@ QEMU = qemu_driver()
 @pytest.mark.parametrize("check", checks_of(QEMU) if QEMU is not None else (), ids=named)
 def test_qemu_driver(check: Check) -> None:
     run_check(check, qemu_subject())
+
+
+@pytest.fixture(scope="module")
+def containers() -> Iterator[Path]:
+    """Give a folder for containers, and demand afterwards that the checks left none."""
+    with boxes.playground() as folder:
+        yield folder
+
+
+@pytest.mark.root
+@pytest.mark.lxc
+@pytest.mark.parametrize("check", checks_of(LxcDriver), ids=named)
+def test_lxc_driver(check: Check, containers: Path) -> None:
+    run_check(check, lxc_subject(containers))
