@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -rs
 
-.PHONY: help setup run test lint mypy bench docs conformance test-kill test-soak fuzz clean
+.PHONY: help setup run test lint mypy bench docs conformance test-kill test-soak test-xen fuzz clean
 
 help: ## show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -64,7 +64,10 @@ test-kill: setup ## kill the node at random moments and at each named point (slo
 	$(PYTEST) -m "slow and kill"
 
 test-soak: setup ## races a thousand times, fuzzing, hung guests by the dozen (slow)
-	$(PYTEST) -m "slow and not kill"
+	$(PYTEST) -m "slow and not kill and not xen"
+
+test-xen: setup ## boot Xen inside QEMU and drive real guests in it over SSH (slow: several minutes)
+	time $(PYTEST) -s -m "slow and xen" tests/xen
 
 fuzz: setup ## half a million damaged messages and documents, with the coverage they reach (slow)
 	$(BIN)/python -m mechane.tests.acceptance.fuzz

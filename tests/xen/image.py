@@ -9,6 +9,7 @@ that are not in the packages are this host's: it must be the release that the pa
 """
 
 import gzip
+import io
 import re
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ from pathlib import Path
 from mechane.tests.guest import cpio
 from mechane.tests.guest.image import APT_TIMEOUT_S, ImageError, cache_folder, ensure_image, locked, run
 
-VERSION = 1
+VERSION = 2
 """Raise it when the content of the image changes: each version has a folder of its own."""
 XEN = "4.17"
 KERNEL_PACKAGE = "linux-image-amd64"
@@ -120,7 +121,7 @@ def entries(root: Path, public_key: bytes) -> list[cpio.Entry]:
         "etc/xen/xl.conf": (b"# all as it is by itself\n", False),
         "lib/modules/order": ("".join(f"{path.name}\n" for path in modules).encode(), False),
         "guests/vmlinuz": (guest.kernel.read_bytes(), False),
-        "guests/initrd.gz": (guest.initrd.read_bytes(), False),
+        "guests/initrd.gz": (guest.initrd.read_bytes() + power_off(), False),
         **{f"lib/modules/{path.name}": (path.read_bytes(), False) for path in modules},
         **{f"usr/lib/xen-{XEN}/bin/{path.name}": (path.read_bytes(), True) for path in tools},
         **{f"usr/bin/{path.name}": (path.read_bytes(), True) for path in others},
@@ -134,6 +135,18 @@ def entries(root: Path, public_key: bytes) -> list[cpio.Entry]:
         cpio.character_device("dev/console", 5, 1),
         *(cpio.file(name, data, executable=mode) for name, (data, mode) in files.items()),
     ]
+
+
+def power_off() -> bytes:
+    """Return an archive to append to the guest's: what its kernel runs when Xen asks it to shut down.
+
+    (orderly_poweroff of Linux's kernel/reboot.c runs /sbin/poweroff, and gives up where there is none.)
+    """
+    out = io.BytesIO()
+    script = b"#!/bin/busybox sh\nexec /bin/busybox poweroff -f\n"
+    with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as packed:
+        cpio.write(packed, [cpio.folder("sbin"), cpio.file("sbin/poweroff", script, executable=True)])
+    return out.getvalue()
 
 
 def libraries(root: Path, programs: Iterable[Path]) -> dict[str, Path]:

@@ -1,0 +1,151 @@
+"""Xen for real: a dom0 inside QEMU, PV guests in it, our driver over SSH.  `make test-xen`; some minutes."""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mechane.config.states import State
+from mechane.hypervisors.check import Check, Lab, Subject, checks_of, run_check
+from mechane.hypervisors.checks.lab import open_lab
+from mechane.hypervisors.contract import CancelFlag, Deadlines, StartMode, StartRequest
+from mechane.hypervisors.facts import Exited, GuestEvent
+from mechane.hypervisors.xen.driver import XenDriver
+from mechane.tests.support.paths import short_folder
+from mechane.tests.xen.image import ensure_xen_image
+from mechane.tests.xen.machine import XenMachine, xen_machine
+
+pytestmark = [pytest.mark.slow, pytest.mark.xen, pytest.mark.qemu, pytest.mark.timeout(900)]
+
+XML = """<domain type='xen'>
+  <name>{name}</name><uuid>{uuid}</uuid><memory unit='MiB'>96</memory><vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='xenpv'>linux</type>
+    <kernel>/guests/vmlinuz</kernel><initrd>/guests/initrd.gz</initrd><cmdline>console=hvc0 quiet</cmdline></os>
+  <on_reboot>restart</on_reboot>
+  <devices><console type='pty'/></devices>
+</domain>"""
+SLOW = Deadlines(query_s=30.0, change_s=90.0, start_s=180.0, probe_s=60.0, tool_s=180.0, destroy_grace_s=0.5)
+WAIT_S = 240.0
+PROMPT = b"mechane-guest # "
+ALIVE = (State.RUNNING, State.BLOCKED)
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[XenMachine]:
+    """Give the machine, booted once for all tests."""
+    image = ensure_xen_image()
+    with short_folder("mx") as folder, xen_machine(image, folder) as booted:
+        print(f"\nXen and dom0 took {booted.boot_s:.0f} s to boot")
+        yield booted
+
+
+def subject(machine: XenMachine) -> Subject:
+    """Return xen+ssh:// to the machine; the image's SSH has no master that outlives us."""
+    return Subject(
+        factory=XenDriver, xml=lambda uuid, name: XML.format(uuid=uuid, name=name), uri=machine.uri,
+        deadlines=SLOW, timeout_s=WAIT_S, console_says=PROMPT,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("check", checks_of(XenDriver), ids=lambda check: check.__name__)
+def test_contract(machine: XenMachine, check: Check) -> None:
+    print(run_check(check, subject(machine)))
+
+
+def in_lab(machine: XenMachine, body: Callable[[Lab], Awaitable[None]]) -> None:
+    """Run a test on a loop and a driver of its own."""
+
+    async def main(folder: Path) -> None:
+        async with open_lab(subject(machine), folder) as lab:
+            await body(lab)
+
+    with short_folder("mx") as folder:
+        asyncio.run(main(folder))
+
+
+def test_pause_save_restore_destroy(machine: XenMachine) -> None:
+    async def body(lab: Lab) -> None:
+        driver, began = lab.driver, time.monotonic()
+        assert isinstance(driver, XenDriver)
+        trial = await lab.start()
+        target = trial.target
+        await driver.suspend(target)
+        assert "--p---" in machine.run("xl", "list")
+        await driver.resume(target)
+        await driver.save(target, "/run/saved")
+        assert (await lab.ended(trial)).reason == "saved"
+        assert target.name not in machine.run("xl", "list")
+        again = lab.trial(target)
+
+        async def record(_: object) -> None:
+            return
+
+        started = await driver.start(StartRequest(
+            target=target, xml=lab.xml(target), mode=StartMode.RESTORE, source="/run/saved", record=record,
+            facts=again.facts, cancel=CancelFlag(),
+        ))  # fmt: skip
+        assert started.state in ALIVE
+        await driver.destroy(target, 0.0)
+        assert (await lab.ended(again)).reason == "destroyed"
+        print(f"start, pause, unpause, save, restore, destroy: {time.monotonic() - began:.0f} s")
+
+    in_lab(machine, body)
+
+
+def test_reboot_changes_the_domid_and_no_more(machine: XenMachine) -> None:
+    async def body(lab: Lab) -> None:
+        driver = lab.driver
+        assert isinstance(driver, XenDriver)
+        trial = await lab.start()
+        channel = await driver.open_console(trial.target, None)
+        ear = Ear(channel.fd)
+        await lab.until(lambda: ear.hears(PROMPT), "the guest came to no shell")
+        channel.close()
+        before = await driver.domid(trial.target)
+        await driver.reboot(trial.target, None)
+        await lab.until(lambda: trial.facts.of(GuestEvent), "no reboot was reported")
+        assert await driver.domid(trial.target) != before
+        assert not trial.facts.of(Exited)
+        await lab.end(trial)
+
+    in_lab(machine, body)
+
+
+def test_guests_started_by_hand_are_shown_and_taken_up(machine: XenMachine) -> None:
+    uuid = "c0ffee00-0000-4000-8000-0000000000aa"
+    text = (f'name="by hand 1 2"\\nuuid="{uuid}"\\ntype="pv"\\nmemory=96\\nkernel="/guests/vmlinuz"\\n'
+            'ramdisk="/guests/initrd.gz"\\ncmdline="console=hvc0"\\n')  # fmt: skip
+    machine.run(f"printf '{text}' >/run/a=b.cfg; xl create -q -f /run/a=b.cfg")
+
+    async def body(lab: Lab) -> None:
+        found = {guest.uuid: guest for guest in await lab.driver.discover()}
+        guest = found[uuid]
+        assert guest.name == "by hand 1 2" and not guest.persistent
+        assert guest.xml is not None and "<cmdline>console=hvc0</cmdline>" in guest.xml
+        trial = lab.trial(lab.target())
+        target = trial.target.__class__(uuid=uuid, name=guest.name, incarnation=1)
+        started = await lab.driver.reattach(target, guest.handle or {}, trial.facts)
+        assert started is not None and started.kill is not None
+        assert await lab.driver.sweep({}) == []
+        machine.run("xl", "destroy", "'by hand 1 2'")
+        await lab.until(lambda: trial.facts.of(Exited), "its end was not noticed")
+
+    in_lab(machine, body)
+
+
+class Ear:
+    """Keeps what a console said."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._heard = b""
+
+    def hears(self, words: bytes) -> bool:
+        """Tell whether the console has said `words` so far."""
+        with contextlib.suppress(BlockingIOError):
+            self._heard += os.read(self._fd, 65536)
+        return words in self._heard
