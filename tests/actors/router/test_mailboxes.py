@@ -104,7 +104,12 @@ def test_reserved_executors_serve_high_while_ordinary_ones_are_stuck() -> None:
         for number in range(8):
             stuck: Any = Call(Client(number), -1)
             pool.submit_low(stuck)
-        wait_until(lambda: (pool.tend(), pool.busy >= 2)[1], 10)
+
+        def two_are_busy() -> bool:
+            pool.tend()
+            return pool.busy >= 2
+
+        wait_until(two_are_busy, 10)
         call: Any = Call(Client(99), 1)
         pool.submit_high(call)
         assert served.wait(10)

@@ -1,3 +1,5 @@
+# mypy: disable-error-code="attr-defined"
+# It puts doubles in the place of what the modules import.
 """What emulators can do: probed once, kept on disk; and whether KVM really runs guests."""
 
 import asyncio

@@ -176,8 +176,8 @@ def test_a_cancelled_start_leaves_nothing(short_tmp: Path, step: str) -> None:
             assert not facts.of(Exited)
             assert n.guest_folders() == []
             assert not leftovers(n.env.runtime_dir)
-            target, _, facts = await n.start(uuid=UUID)  # the same guest starts again
-            await n.destroy(target, facts)
+            target, _, again = await n.start(uuid=UUID)  # the same guest starts again
+            await n.destroy(target, again)
 
     run(body())
 
