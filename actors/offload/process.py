@@ -60,7 +60,6 @@ class WorkerProcess:
         self._sock = ours
         self._reader = FrameReader(ours)
         self._ready = False
-        self._started_at = time.monotonic()
         ours.settimeout(START_TIMEOUT_S)
         with contextlib.suppress(OSError):  # it is gone already: the first call finds out
             ours.sendall(frame(setup))
@@ -98,7 +97,8 @@ class WorkerProcess:
         os.close(self._stderr)
 
     def _await_ready(self, deadline_at: float, tick: Callable[[], None]) -> None:
-        start_by = self._started_at + START_TIMEOUT_S
+        # From now on, not from the spawn: a node may be idle for long before its first call needs a worker.
+        start_by = time.monotonic() + START_TIMEOUT_S
         try:
             self._receive(min(deadline_at, start_by), tick)
         except EOFError as cause:

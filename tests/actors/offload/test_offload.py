@@ -7,12 +7,14 @@ import queue
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mechane.actors.offload import process
 from mechane.actors.offload.offload import Offload
 from mechane.config.errors import (
     Busy,
@@ -65,6 +67,21 @@ def held(node: Node, tmp_path: Path) -> tuple[Path, Callable[[], Any]]:
     outcome = node.begin(functions.wait_for, str(go_on))
     wait_until(Path(f"{go_on}.started").exists, TIMEOUT_S)
     return go_on, outcome
+
+
+def test_the_first_call_may_come_long_after_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Later:
+        """A clock 100 s ahead of the one that the worker was started by."""
+
+        monotonic = staticmethod(lambda: time.monotonic() + 100)
+
+    made = Node()
+    try:
+        wait_until(lambda: made.offload.pids())
+        monkeypatch.setattr(process, "time", Later)
+        assert made.call(functions.add, 2, 3, deadline_s=100 + TIMEOUT_S) == 5
+    finally:
+        made.offload.close(TIMEOUT_S)
 
 
 def test_results_come_back(node: Node) -> None:
