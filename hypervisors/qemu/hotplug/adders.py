@@ -8,6 +8,7 @@ from typing import Any
 from ....config.domain.devices import Devices
 from ....config.domain.domain import Domain
 from ....config.domain.identity import DEVICE_FIELDS, tag_of
+from ....config.domain.pluggable import why_fixed
 from ....config.errors import Unsupported
 from ..argv.context import Build
 from ..argv.controllers import ADDERS as CONTROLLERS
@@ -42,30 +43,12 @@ def need_pluggable(device: Any) -> None:
     Raises:
         Unsupported: it cannot.
     """
-    tag = tag_of(device)
-    why = ""
-    if tag not in _BUILDERS and tag not in ("disk", "controller"):
-        why = "such devices"
-    elif tag == "disk" and device.target.bus in ("ide", "sata", "fdc"):
-        why = f"disks on bus {device.target.bus}"
-    elif tag == "controller" and (device.type not in ("scsi", "usb", "virtio-serial", "ccid")):
-        why = f"controllers of type {device.type}"
-    elif tag == "serial" and device.target.type not in ("usb-serial", "pci-serial"):
-        why = f"serial ports of type {device.target.type or 'isa-serial'}"
-    elif tag == "console" and device.target.type != "virtio":
-        why = f"consoles of type {device.target.type}"
-    elif tag == "channel" and device.target.type != "virtio":
-        why = f"channels of type {device.target.type}"
-    elif tag == "input" and device.bus not in ("usb", "virtio"):
-        why = f"input devices on bus {device.bus}"
-    elif tag == "watchdog" and device.model != "i6300esb":
-        why = f"watchdogs of model {device.model}"
-    elif tag == "filesystem" and device.driver.type != "virtiofs":
-        why = "9p folders"
+    why = why_fixed(device)
     if why:
         raise Unsupported(
-            f"QEMU cannot plug {why} (<{tag}>) into or out of a running guest",
-            remedy="Change the definition (--config): it takes effect when the domain is started next", device=tag,
+            f"QEMU cannot plug {why} (<{tag_of(device)}>) into or out of a running guest",
+            remedy="Change the definition (--config): it takes effect when the domain is started next",
+            device=tag_of(device),
         )  # fmt: skip
 
 
