@@ -119,10 +119,9 @@ def _vnuma(cells: list[NumaCell]) -> list[Value]:
         words: list[Value] = [f"pnode={at}", f"size={(cell.memory or 0) // KIB_PER_MIB}"]
         if cell.cpus:
             words.append(f"vcpus={cell.cpus}")
-        if far:
-            values = [far.get((at, to), far.get((to, at), LOCAL_DISTANCE if at == to else REMOTE_DISTANCE))
-                      for to in range(len(cells))]  # fmt: skip
-            words.append("vdistances=" + ",".join(map(str, values)))
+        values = [far.get((at, to), far.get((to, at), LOCAL_DISTANCE if at == to else REMOTE_DISTANCE))
+                  for to in range(len(cells))]  # fmt: skip
+        words.append("vdistances=" + ",".join(map(str, values)))
         out.append(words)
     return out
 
