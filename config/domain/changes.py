@@ -28,6 +28,8 @@ from .validation import validate
 UPDATED = ("/source", "/iotune", "/link", "/@passwd", "/@passwdValidTo", "/@connected", "/requested", "/bandwidth")
 """Changes of devices that update-device makes in a running guest."""
 
+SECRET = ("/@passwd", "/@passwdValidTo")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
@@ -138,8 +140,13 @@ def _device_difference(tag: str, old: Any, new: Any) -> Iterator[Planned]:
             change = "live"
         elif tag == "disk" and below.startswith("/source"):
             change = "re-create"  # another disk: only a drive changes its medium
-        yield Planned(path=item.path, kind="changed", before=_shown(item.before), after=_shown(item.after),
-                      change=change, device=_xml(tag, new), was=_xml(tag, old))  # fmt: skip
+        if change == "re-create" and why_fixed(new):
+            change = "next_boot"
+        hidden = item.path.endswith(SECRET)
+        yield Planned(
+            path=item.path, kind="changed", before="***" if hidden else _shown(item.before),
+            after="***" if hidden else _shown(item.after), change=change, device=_xml(tag, new), was=_xml(tag, old),
+        )  # fmt: skip
 
 
 def _is_medium(tag: str, device: Any, below: str) -> bool:

@@ -23,11 +23,13 @@ ANSWER_WITHIN_S = 0.1
 SECTION = "protocol"
 RUNNING = frozenset(
     {"console", "destroy", "shutdown", "reboot", "reset", "suspend", "domid", "domjobabort", "domjobinfo",
-     "qemu-monitor-command"}
+     "qemu-monitor-command", "save"}
 )  # fmt: skip
 """Verbs that are meant for domains that run."""
-STOPPED = frozenset({"start", "domrename"})
-FILES = frozenset({"define", "create", "domxml-to-native", "domxml-from-native"})
+STOPPED = frozenset({"start", "domrename", "restore"})
+FILES = frozenset(
+    {"define", "create", "domxml-to-native", "domxml-from-native", "plan", "apply", "domxml-normalize"}
+)
 
 
 def completion(context: Context, options: Namespace) -> int:
@@ -71,7 +73,7 @@ def candidates(before: Sequence[str], last: str) -> list[str]:
 def takes_domain(verb: str) -> bool:
     """Return whether a verb's argument is a domain, without loading the verb."""
     module = next(name for name, verbs in MODULES.items() if verb in verbs)
-    named = module in ("lifecycle", "definition", "observe", "console") or verb == "reattach"
+    named = module in ("lifecycle", "definition", "observe", "console", "devices", "keeping") or verb == "reattach"
     return named or (module == "listing" and verb != "list")
 
 

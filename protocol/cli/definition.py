@@ -21,12 +21,26 @@ FALLBACK_EDITOR = "vi"
 
 
 def define(context: Context, options: Namespace) -> int:
-    """Define a domain from XML."""
-    xml = read_xml(options.file)
+    """Define a domain from XML, YAML or JSON."""
+    xml = as_xml(read_xml(options.file))
     with context.progress(f"defining {options.file}"):
         record = context.client.domain.define_xml(xml, context.connection, deadline_s=context.deadline_s)
     context.done(record, f"Domain '{record['name']}' defined from {options.file}")
     return OK
+
+
+def as_xml(text: str) -> str:
+    """Return a definition as XML: what does not begin as XML does is YAML or JSON.
+
+    Raises:
+        InvalidArgument: it is none of them.
+    """
+    if text.lstrip("\ufeff \t\r\n")[:1] in ("<", ""):
+        return text  # the node reads it, and says what is wrong
+    from ...config.domain.document import format
+    from ...config.domain.views import domain_of
+
+    return format(domain_of(text), secure=True)
 
 
 def undefine(context: Context, options: Namespace) -> int:
@@ -39,7 +53,7 @@ def undefine(context: Context, options: Namespace) -> int:
 
 
 def dumpxml(context: Context, options: Namespace) -> int:
-    """Print a domain's XML."""
+    """Print a domain's XML (or YAML, or JSON)."""
     xml = context.client.domain.get_xml(
         options.domain,
         options.inactive,
@@ -47,6 +61,10 @@ def dumpxml(context: Context, options: Namespace) -> int:
         context.connection,
         deadline_s=context.deadline_s,
     )
+    if options.format != "xml":
+        from ...config.domain.views import show
+
+        xml = show(xml, options.format)
     context.show(xml, xml)
     return OK
 
@@ -168,14 +186,15 @@ def metadata(context: Context, options: Namespace) -> int:
 
 _CONFIG = flag("--config", "change the definition (the default)")
 VERBS = (
-    Verb("define", "Define a domain from an XML file, or replace its definition.", define, (FILE,)),
+    Verb("define", "Define a domain from an XML, YAML or JSON file, or replace its definition.", define, (FILE,)),
     Verb("undefine", "Remove a definition; a running guest becomes transient.", undefine, (DOMAIN,)),
     Verb(
-        "dumpxml", "Print a domain's XML.", dumpxml,
+        "dumpxml", "Print a domain's XML (or YAML, or JSON).", dumpxml,
         (
             DOMAIN,
             flag("--inactive", "the definition for the next start, also while the guest runs"),
             flag("--security-info", "with passwords and keys"),
+            option("--format", "FORMAT", "xml, yaml or json", choices=["xml", "yaml", "json"], default="xml"),
         ),
     ),
     Verb("edit", "Change a domain's definition in an editor.", edit, (DOMAIN,)),

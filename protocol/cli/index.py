@@ -11,6 +11,15 @@ MODULES: dict[str, tuple[str, ...]] = {
         "start", "create", "destroy", "shutdown", "reboot", "reset", "suspend", "resume", "wait",
     ),
     "definition": ("define", "undefine", "dumpxml", "edit", "autostart", "domrename", "desc", "metadata"),
+    "devices": (
+        "attach-device", "detach-device", "detach-device-alias", "update-device", "attach-disk", "detach-disk",
+        "attach-interface", "detach-interface", "domif-setlink", "change-media",
+    ),
+    "keeping": (
+        "save", "restore", "snapshot-create-as", "snapshot-list", "snapshot-current", "snapshot-revert",
+        "snapshot-delete",
+    ),
+    "planning": ("plan", "apply", "domxml-normalize"),
     "native": ("domxml-to-native", "domxml-from-native"),
     "observe": ("domstats", "domjobinfo", "domjobabort", "qemu-monitor-command"),
     "events": ("events", "event"),
