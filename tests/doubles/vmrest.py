@@ -13,10 +13,11 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from doubles import Double, Failure, read_json  # noqa: E402 - a double runs with -S -E: it finds its library by path
+from doubles import Double, Failure, read_json
 
 MEDIA_TYPE = "application/vnd.vmware.vmw.rest-v1+json"
 
@@ -54,9 +55,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         guest = read_json(os.path.join(os.environ["DOUBLE_HOME"], "state.json")).get("guests", {}).get(path)
         if guest is not None:
             return "paused" if guest["paused"] else "poweredOn"
-        return "suspended" if 'checkpoint.vmState = "' in pathlib.Path(path).read_text() and not (
-            'checkpoint.vmState = ""' in pathlib.Path(path).read_text()
-        ) else "poweredOff"  # fmt: skip
+        kept = re.search(r'(?m)^checkpoint\.vmState = "(.+)"', pathlib.Path(path).read_text())
+        return "suspended" if kept else "poweredOff"
 
     def misbehave(self, command):
         """Do what the control file says."""
@@ -100,7 +100,7 @@ def main(argv):
     """Serve until the end."""
     options = dict(zip(argv[::2], argv[1::2], strict=False))
     if set(options) - {"-p", "-i"}:
-        print(f"flag provided but not defined: {sorted(set(options) - {'-p', '-i'})[0]}\nUsage of vmrest:", file=sys.stderr)
+        print(f"flag provided but not defined: {min(set(options) - {'-p', '-i'})}\nUsage of vmrest:", file=sys.stderr)
         sys.exit(2)
     server = http.server.ThreadingHTTPServer((options.get("-i", "127.0.0.1"), int(options.get("-p", "8697"))), Handler)
     server.daemon_threads = True

@@ -20,7 +20,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from doubles import Double, read_json  # noqa: E402 - a double runs with -S -E: it finds its library by path
+from doubles import Double, read_json
 
 VERSION = "vmrun version 1.17.0 build-23775571"
 USAGE = f"""
@@ -63,7 +63,8 @@ def main(argv):
         print(f"Error: Unrecognized command: {command}\n{USAGE}")
         sys.exit(255)
     needed, more = COMMANDS[command]
-    if len(parameters) < needed or len(parameters) > needed + bool(more) or any(p not in more for p in parameters[needed:]):
+    extra = parameters[needed:]
+    if len(parameters) < needed or len(extra) > bool(more) or any(word not in more for word in extra):
         print(f"Error: Invalid number of arguments\n{USAGE}")
         sys.exit(255)
     with Double("vmrun") as double:
@@ -117,7 +118,7 @@ class Product:
             null = subprocess.DEVNULL
             guest["pid"] = subprocess.Popen(script, stdin=null, stdout=null, stderr=null, start_new_session=True).pid
         log = pathlib.Path(path).parent / "vmware.log"
-        log.write_text(f"2026-01-01T00:00:00.000Z In(05) vmx Log for VMware Workstation pid={guest['pid']} version=17.5.0\n")
+        log.write_text(f"2026-01-01T00:00:00Z In(05) vmx Log for VMware Workstation pid={guest['pid']} version=17.5\n")
         self.double.later(path, {"listed": True}, BOOT_S)
         self.wait(BOOT_S)
 
@@ -233,7 +234,8 @@ class Product:
             low = micros & 0xFFFFFFFF
             key = f"snapshot{number}"
             lines += [
-                f'{key}.uid = "{shot["uid"]}"', f'{key}.displayName = "{name}"', f'{key}.type = "{int(shot["memory"])}"',
+                f'{key}.uid = "{shot["uid"]}"', f'{key}.displayName = "{name}"',
+                f'{key}.type = "{int(shot["memory"])}"',
                 f'{key}.createTimeHigh = "{micros >> 32}"',
                 f'{key}.createTimeLow = "{low - (1 << 32) if low >= 1 << 31 else low}"',
             ]  # fmt: skip

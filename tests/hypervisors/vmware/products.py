@@ -75,7 +75,8 @@ def subject(products: Products, scheme: str = "vmwarews", **more: Any) -> Subjec
 @contextlib.contextmanager
 def vmrest(products: Products, machines: Path) -> Iterator[str]:
     """Run the double of vmrest; gives its URL."""
-    environ = {**os.environ, "DOUBLE_HOME": str(products.home), "DOUBLE_VMS": str(machines), "DOUBLE_PASSWORD": PASSWORD}
+    own = {"DOUBLE_HOME": str(products.home), "DOUBLE_VMS": str(machines), "DOUBLE_PASSWORD": PASSWORD}
+    environ = {**os.environ, **own}
     argv = [sys.executable, "-S", "-E", str(DOUBLES / "vmrest.py"), "-p", "0"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env=environ, text=True) as server:
         assert server.stdout is not None
