@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from bisect import bisect_left, bisect_right, insort
 from typing import Any
 
@@ -34,7 +35,8 @@ class Entry:
         self.holder: Any = None
         self.visible = visible
         self.stored_version = 0
-        self.xml_version = 0
+        # what is cached by UUID and version must not be found by a later domain of the same UUID
+        self.xml_version = time.monotonic_ns()
         self.owner_version = 0
         self.stats: tuple[float, dict[str, Any]] | None = None
         self.window: RestartWindow | None = None
