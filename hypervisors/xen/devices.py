@@ -36,10 +36,11 @@ class DeviceChanges:
     async def attach_device(self: Tools, target: Target, xml: str, device: str) -> str:
         """Hand a running guest another disk, network card, PCI or USB device."""
         domain, new = parse(xml), one_device(device)
-        hvm = domain.os.type.name == "hvm"
+        mine = _list_of(domain.devices, new)
         domid = await self.domid(target)
-        (await self.xl(*_attaching(new, domid, hvm=hvm), target=target)).check()
-        _list_of(domain.devices, new).append(new)
+        words = _attaching(new, domid, hvm=domain.os.type.name == "hvm")
+        (await self.xl(*words, target=target)).check()
+        mine.append(new)
         return _shown(domain)
 
     async def detach_device(self: Tools, target: Target, xml: str, device: str) -> str:

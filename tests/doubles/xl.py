@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - messages as recorded
 """A double of Xen's tools: xl, xentop and xenstore-watch in one file, told apart by DOUBLE_TOOL.
 
 Modelled on Xen 4.17.7 of Debian 12: tables, messages and exit codes were recorded from it in a nested machine
@@ -16,7 +17,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from doubles import Double, Failure, Usage  # noqa: E402 - found by path, a double is no part of the package
+from doubles import Double, Failure, Usage
 
 START_S, STOP_S, AWAY_S = 0.02, 0.15, 0.6
 ROW = "%-40s %5d %5d %5d     %6s  %8.1f"

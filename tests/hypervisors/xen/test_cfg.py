@@ -1,5 +1,7 @@
 """The grammar of xl.cfg."""
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,8 +38,8 @@ empty = [ ]
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [('a = ', 1), ("\na", 2), ("a = b", 1), ('a = "x', 1), ("a = [ 1", 2), ("a = [ 1 2 ]", 1), ("= 1", 1), ("a = 1 b = 2", 1),
-     ("a = [\n1,\n!", 3), ('a = 1\na += "x"', 2), ("a = " + "[" * 20 + "]" * 20, 1)],
+    [('a = ', 1), ("\na", 2), ("a = b", 1), ('a = "x', 1), ("a = [ 1", 2), ("a = [ 1 2 ]", 1), ("= 1", 1),
+     ("a = 1 b = 2", 1), ("a = [\n1,\n!", 3), ('a = 1\na += "x"', 2), ("a = " + "[" * 20 + "]" * 20, 1)],
 )  # fmt: skip
 def test_errors_name_their_line(text: str, line: int) -> None:
     with pytest.raises(InvalidArgument) as caught:
@@ -46,7 +48,7 @@ def test_errors_name_their_line(text: str, line: int) -> None:
 
 
 VALUES = st.recursive(
-    st.one_of(st.integers(-(2**40), 2**40), st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)))),
+    st.one_of(st.integers(-(2**40), 2**40), st.text(st.characters(codec="utf-8"))),
     lambda inner: st.lists(inner, max_size=4), max_leaves=12,
 )  # fmt: skip
 NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
@@ -61,7 +63,5 @@ def test_what_is_written_is_read(found: dict[str, cfg.Value]) -> None:
 @given(st.text(max_size=200))
 @settings(max_examples=200, deadline=None)
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
+    with contextlib.suppress(MechaneError):
         from_native('name = "n"\n' + text)
-    except MechaneError:
-        pass
