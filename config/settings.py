@@ -129,6 +129,8 @@ class QemuSettings:
         "use of KVM; auto: after a tiny guest has run under it, off: never, trust: without that probe",
         choices=("auto", "off", "trust"),
     )
+    display_port_min: int = _key(5900, "first port that displays are given", low=5900, high=65535)
+    display_port_max: int = _key(65535, "last port that displays are given", low=5900, high=65535)
     kvm_probe_s: float = _key(5.0, "time that the tiny guest may take", unit="s", low=0.1, high=600)
     emulator_dirs: tuple[str, ...] = _key(
         ("/usr/bin", "/usr/libexec", "/usr/local/bin"),

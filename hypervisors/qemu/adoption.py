@@ -17,6 +17,7 @@ from ..facts import Fact, FactSink, Spawned
 from .endings import Endings
 from .guest import Guest
 from .handle import GuestRecord
+from .host.parts import adopt
 from .process import QemuProcess
 from .procfs import read_cmdline, read_stat
 from .qmp import CommandKind, Monitor
@@ -79,6 +80,7 @@ class Adoption:
         guest.owners = list(record.owners)
         guest.holds = record.holds
         guest.threads = dict(record.threads)
+        adopt(self._shop, guest, record.host, same_boot=record.boot_id == self._shop.boot_id)
         guest.believe(State.NOSTATE, "unknown")
         return guest
 
@@ -150,8 +152,10 @@ class Adoption:
             target, folder=self._shop.folder_of(target.uuid), log=self._shop.log_of(target.name),
             facts=_Nowhere(), actions=self._endings,
         )  # fmt: skip
-        guest.owners = list(record.owners) if record is not None else []
-        await self._endings.clean(guest)
+        if record is not None:
+            guest.owners = list(record.owners)
+            adopt(self._shop, guest, record.host, same_boot=record.boot_id == self._shop.boot_id)
+        await self._endings.clean(guest, search=True)
 
     async def sweep(self, known: Mapping[str, Handle]) -> list[str]:
         """End guests of our folders that no handle knows, and remove folders of none.

@@ -7,15 +7,16 @@ from pathlib import Path
 
 from . import cgroup, ownership
 from .folder import GuestFolder
+from .host.parts import HostParts
 from .opening import remove_socket
 from .ownership import Owner
 
 
 def clean_up(
     folder: GuestFolder, uuid: str, owners: list[Owner], uid: int, *, set_ownership: bool, cgroups: bool,
-    sockets: Iterable[str] = (),
+    sockets: Iterable[str] = (), host: HostParts | None = None, search: bool = False,
 ) -> list[str]:  # fmt: skip
-    """Give files back, remove control groups, sockets and the folder. Blocks.
+    """Give files back, remove control groups, sockets, links and the folder. Blocks.
 
     Returns:
         What could not be done, for the log.
@@ -23,6 +24,7 @@ def clean_up(
     problems = ownership.restore(owners, uid) if set_ownership else []
     if cgroups:
         problems += [f"control group {group} is still in use" for group in cgroup.remove(uuid)]
+    problems += (host or HostParts()).remove(uuid, search=search)
     for path in sockets:
         remove_socket(Path(path))
     folder.remove()

@@ -28,6 +28,8 @@ from .command import Definitions
 from .console import Consoles
 from .emulators import Emulators, key_of
 from .endings import Endings
+from .host.ports import Ports
+from .host.undefine import forget_domain
 from .host_capabilities import HostCapabilities
 from .hotplug.hotplug import Hotplugging
 from .identity import choose
@@ -62,6 +64,7 @@ class QemuDriver(Driver):
         self._shop = Workshop(
             env=env, options=options, identity=choose(options), boot_id=boot_id(),
             log=logging.getLogger("mechane.qemu"), tasks=set(),
+            ports=Ports(options.display_port_min, options.display_port_max),
         )  # fmt: skip
         self._endings = Endings(self._shop)
         self._definitions = Definitions(env)
@@ -88,6 +91,7 @@ class QemuDriver(Driver):
         except ConfigUnsupported as error:
             raise OperationFailed(error.message, remedy="install QEMU (Debian: qemu-system-x86)") from error
         await self._shop.blocking(self._shop.let_in, self.env.runtime_dir)
+        await self._shop.blocking(self._shop.let_in, self.env.state_dir)
         known = await self._emulators.remembered(self._default)
         self._shop.later(self._learn())
         self._shop.later(self._endings.keep_logs())
@@ -114,6 +118,7 @@ class QemuDriver(Driver):
                 guest.monitor.close()
             if guest.process is not None:
                 guest.process.forget()
+            guest.host.forget()
         self._endings.guests.clear()
 
     async def discover(self) -> Sequence[Found]:
@@ -125,8 +130,9 @@ class QemuDriver(Driver):
         await self._starter.check(target, xml)
 
     async def undefine(self, target: Target) -> None:
-        """Forget what was kept for a definition: nothing outside the guest's own folder."""
+        """Forget what was kept for a definition: its folder, UEFI variables and TPM."""
         await self._shop.blocking(self._shop.folder_of(target.uuid).remove)
+        await self._shop.blocking(forget_domain, self.env.state_dir, target)
 
     # ---- guests
 

@@ -166,17 +166,20 @@ class Endings(GuestActions):
             del self.guests[target.uuid]
             await self.clean(guest)
 
-    async def clean(self, guest: Guest) -> None:
-        """Close the monitor, and give back what the guest used on the host."""
+    async def clean(self, guest: Guest, *, search: bool = False) -> None:
+        """Close the monitor, and give back what the guest used on the host, `search`: as far as it is found."""
         if guest.monitor is not None:
             guest.monitor.close()
         if guest.grouping is not None:
             await asyncio.wait([guest.grouping], timeout=DEATH_S)
+        await guest.host.end_helpers()
+        self._shop.ports.release(guest.target.uuid)
         options = self._shop.options
         problems = await self._shop.env.blocking(
             lambda: clean_up(
                 guest.folder, guest.target.uuid, guest.owners, self._shop.identity.uid,
                 set_ownership=options.set_ownership, cgroups=options.cgroups,
+                host=guest.host, search=search,
                 sockets=[item.path for item in guest.profile.consoles if item.kind == "unix"],
             ),
             deadline_s=DEATH_S,

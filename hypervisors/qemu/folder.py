@@ -68,12 +68,12 @@ class GuestFolder:
         finally:
             os.close(folder)
 
-    def write_secret(self, name: str, value: str, uid: int, gid: int) -> str:
+    def write_secret(self, name: str, value: str | bytes, uid: int, gid: int) -> str:
         """Write a file that only QEMU's user may read, and return its path."""
         path = self.path / name
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(value)
+        with os.fdopen(fd, "wb") as file:
+            file.write(value.encode() if isinstance(value, str) else value)
             if os.geteuid() == 0:
                 os.fchown(fd, uid, gid)
         return str(path)

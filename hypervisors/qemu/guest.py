@@ -15,6 +15,7 @@ from ..contract import Target
 from ..facts import Exited, Fact, FactSink, GuestEvent, MonitorBack, MonitorStuck, StateChanged, Zombie
 from .events import NOTHING, Action, GuestView, Reaction, react
 from .folder import GuestFolder
+from .host.parts import HostParts
 from .logfile import GuestLog
 from .ownership import Owner
 from .process import QemuProcess
@@ -38,6 +39,7 @@ class Guest:
         self.log_offset = 0
         self.profile = Profile()
         self.owners: list[Owner] = []
+        self.host = HostParts()
         self.grouping: asyncio.Task[None] | None = None
         """Puts the process into its control group, in the background."""
         self.process: QemuProcess | None = None
@@ -52,6 +54,10 @@ class Guest:
         """Thread of each virtual CPU, learnt from query-cpus-fast."""
         self.watcher: Callable[[str, Mapping[str, Any]], None] | None = None
         """Who follows its device events, where devices come and go."""
+        self.followers: list[Callable[[str, Mapping[str, Any]], None]] = []
+        """Who waits for an event of a job or of a migration."""
+        self.keeping = False
+        """Whether its state is being saved or brought back: stops and resumes are told by whoever does that."""
         self._facts = facts
         self._actions = actions
         self._clock = clock
@@ -98,6 +104,8 @@ class Guest:
         """Translate an event, report it, and do what it asks for."""
         if self.watcher is not None:
             self.watcher(name, data)
+        for follower in tuple(self.followers):
+            follower(name, data)
         reaction = react(name, data, self._view())
         if reaction is not NOTHING:
             self._follow(reaction)
@@ -120,7 +128,7 @@ class Guest:
         return GuestView(
             incarnation=self.incarnation, on_poweroff=profile.on_poweroff, on_reboot=profile.on_reboot,
             on_crash=profile.on_crash, rebooting=self.rebooting, pause_reason=self._pause_reason,
-            asked_to_end=self.process is not None and self.process.asked_to_end,
+            asked_to_end=self.process is not None and self.process.asked_to_end, keeping=self.keeping,
         )  # fmt: skip
 
     def on_stuck(self, stuck: Stuck) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from ..contract import Handle
+from .host.records import HostRecord
 from .ownership import Owner
 from .profile import Profile
 
@@ -30,6 +31,7 @@ class GuestRecord:
     holds: bool = False
     threads: Mapping[int, int]
     profile: Profile
+    host: HostRecord = HostRecord()
 
     def to_handle(self) -> Handle:
         """Return plain data for the store."""
@@ -47,6 +49,7 @@ class GuestRecord:
             "holds": self.holds,
             "threads": [list(pair) for pair in self.threads.items()],
             "profile": self.profile.to_map(),
+            "host": self.host.to_map(),
         }
 
     @classmethod
@@ -67,4 +70,5 @@ class GuestRecord:
             holds=handle["holds"],
             threads=dict(handle["threads"]),
             profile=Profile.from_map(handle["profile"]),
+            host=HostRecord.from_map(handle.get("host", {})),
         )

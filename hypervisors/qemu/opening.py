@@ -18,21 +18,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...config.errors import StartFailed
+from ...config.errors import MechaneError, StartFailed
+from .host.hugepages import make_folders, remove_folders
+from .host.secrets import copy_secrets
+from .host.swtpm import prepare_swtpm
+from .host.taps import Taps, remove_links
+from .host.virtiofsd import prepare_virtiofsd
 
 if TYPE_CHECKING:
     from ...config.domain.chardev import Chardev
+    from ...config.domain.disk import Disk
     from ...config.domain.domain import Domain
     from .argv.needs import Needs
+    from .host.helpers import HelperPlan
+    from .host.site import Site
 
 VHOST_VSOCK = "/dev/vhost-vsock"
 VHOST_VSOCK_SET_GUEST_CID = 0x4008AF60
 """_IOW(0xAF, 0x60, __u64) of linux/vhost.h."""
 FIRST_CID = 3
+TAP_TYPES = ("network", "bridge", "ethernet", "direct")
 CIDS = 4096
 """Guest addresses that are tried; 0 to 2 are reserved (vsock(7))."""
-DISPLAY_PORTS = range(5900, 65536)
-"""Where libvirt picks ports of displays from."""
 
 
 @dataclass(slots=True)
@@ -42,6 +49,14 @@ class Opened:
     fds: dict[str, tuple[int, ...]] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     vsock_cid: int | None = None
+    secrets: dict[str, str] = field(default_factory=dict)
+    """Files in the guest's folder, by secret."""
+    tap_names: dict[str, str] = field(default_factory=dict)
+    huge_page_dirs: dict[int, str] = field(default_factory=dict)
+    helpers: list[HelperPlan] = field(default_factory=list)
+    """What is to be spawned before QEMU."""
+    links: list[str] = field(default_factory=list)
+    """Network links that must be removed at the end."""
 
     def close(self) -> None:
         """Close our copies of the descriptors."""
@@ -49,7 +64,12 @@ class Opened:
             for fd in fds:
                 with suppress(OSError):  # closed already
                     os.close(fd)
+        for plan in self.helpers:
+            for fd in plan.pass_fds:
+                with suppress(OSError):  # closed already
+                    os.close(fd)
         self.fds.clear()
+        self.helpers.clear()
 
 
 def wants_planning(domain: Domain) -> bool:
@@ -60,18 +80,28 @@ def wants_planning(domain: Domain) -> bool:
         or domain.genid is not None
         or domain.os.firmware is not None
         or domain.os.loader is not None
-        or any(item.type == "spice" for item in devices.graphics)
+        or any(item.type in ("spice", "vnc") for item in devices.graphics)
+        or any(item.type in TAP_TYPES for item in devices.interfaces)
+        or any(item.backend.type == "emulator" for item in devices.tpms)
+        or any(item.driver.type == "virtiofs" for item in devices.filesystems)
+        or any(_has_secret(disk) for disk in devices.disks)
+        or (domain.memory_backing is not None and domain.memory_backing.hugepages is not None)
         or any(item.type in ("unix", "file") or item.log is not None for item in _chardevs(domain))
     )
 
 
-def open_for(domain: Domain, needed: Needs, folder: Path) -> Opened:
+def _has_secret(disk: Disk) -> bool:
+    parts = (disk.auth, disk.encryption, disk.source.auth, disk.source.encryption)
+    return any(part is not None for part in parts)
+
+
+def open_for(domain: Domain, needed: Needs, site: Site) -> Opened:
     """Open what a planned definition with aliases needs.
 
     Args:
         domain: the definition.
         needed: what argv/needs.py says of it.
-        folder: the guest's own folder.
+        site: the guest's places.
 
     Raises:
         StartFailed: a socket, file or device cannot be opened; nothing stays open.
@@ -79,18 +109,65 @@ def open_for(domain: Domain, needed: Needs, folder: Path) -> Opened:
     opened = Opened()
     try:
         for item in _chardevs(domain):
-            _open_chardev(item, folder, opened)
+            _open_chardev(item, site.folder.path, opened)
         for name in needed.ports:
-            opened.ports[name] = _free_port(set(opened.ports.values()))
+            number = int(name.removeprefix("graphics").split(".")[0])
+            opened.ports[name] = site.ports.pick(site.uuid, websocket=domain.devices.graphics[number].websocket == -1)
+        opened.secrets = copy_secrets(needed.secrets, site)
         if needed.vsock and domain.devices.vsock is not None:
             _open_vsock(domain.devices.vsock.cid.address, opened)
+        if domain.memory_backing is not None and domain.memory_backing.hugepages is not None:
+            opened.huge_page_dirs = make_folders(site)
+        _prepare_helpers(domain, needed, site, opened)
+        _open_taps(domain, needed, site, opened)
+    except MechaneError:
+        _undo(opened)
+        raise
     except OSError as error:
-        opened.close()
+        _undo(opened)
         raise StartFailed(
             f"{error.filename or 'a device'} cannot be opened for {domain.name}: {error.strerror}",
             remedy="look whether the node may use it, and whether something else does",
         ) from error
     return opened
+
+
+def _undo(opened: Opened) -> None:
+    opened.close()
+    remove_links(opened.links)
+    remove_folders(list(opened.huge_page_dirs.values()))
+
+
+def _prepare_helpers(domain: Domain, needed: Needs, site: Site, opened: Opened) -> None:
+    """Say how helpers are started, and keep QEMU's ends of their sockets."""
+    for tpm in domain.devices.tpms:
+        if f"{tpm.alias.name}.swtpm" in needed.helpers:
+            plan, end = prepare_swtpm(tpm, site)
+            opened.helpers.append(plan)
+            opened.fds[plan.name] = (end,)
+    for item in domain.devices.filesystems:
+        if f"{item.alias.name}.virtiofsd" in needed.helpers:
+            plan, end = prepare_virtiofsd(item, site)
+            opened.helpers.append(plan)
+            opened.fds[plan.name] = (end,)
+
+
+def _open_taps(domain: Domain, needed: Needs, site: Site, opened: Opened) -> None:
+    if not needed.taps:
+        return
+    wanted = {tap.alias: tap for tap in needed.taps}
+    taps = Taps(site.uuid)
+    try:
+        for item in domain.devices.interfaces:
+            tap = wanted.get(item.alias.name or "")
+            if tap is not None:
+                taps.add(item, tap)
+    except BaseException:
+        taps.undo()
+        raise
+    opened.fds |= taps.fds
+    opened.tap_names = taps.names
+    opened.links = taps.links
 
 
 def _chardevs(domain: Domain) -> Iterator[Chardev]:
@@ -137,17 +214,6 @@ def remove_socket(path: Path) -> None:
     with suppress(OSError):  # nothing is there
         if stat.S_ISSOCK(path.lstat().st_mode):
             path.unlink()
-
-
-def _free_port(taken: set[int]) -> int:
-    """Return a TCP port that nobody listens at now."""
-    for port in DISPLAY_PORTS:
-        if port in taken:
-            continue
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock, suppress(OSError):
-            sock.bind(("", port))
-            return port
-    raise OSError(0, "no port is free", "a display")
 
 
 def _open_vsock(wanted: int | None, opened: Opened) -> None:

@@ -29,6 +29,10 @@ class QemuOptions:
     """Rotated logs that are kept for each guest."""
     kvm: str = "auto"
     """auto: use KVM after a probe has run a guest under it; off: never; trust: without a probe."""
+    display_port_min: int = 5900
+    """First port that displays are given."""
+    display_port_max: int = 65535
+    """Last one."""
     kvm_probe_s: float = 5.0
     """Seconds that the KVM probe's guest may take."""
     emulator_dirs: tuple[str, ...] = ("/usr/bin", "/usr/libexec", "/usr/local/bin")

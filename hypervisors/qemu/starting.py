@@ -42,6 +42,8 @@ from .firmware import read_descriptors
 from .greeting import NotGreetedError, first_answers
 from .guest import Guest
 from .handle import GuestRecord
+from .host.parts import launch, note
+from .host.site import Site
 from .kvm import KvmProbe
 from .opening import Opened, open_for, wants_planning
 from .probe import SANDBOX
@@ -64,7 +66,7 @@ SPAWNS = 3
 Builder = Callable[["Domain", "Emulator", "Resources"], "CommandLine"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Prepared:
     """What was made before the command line could be built."""
 
@@ -149,6 +151,7 @@ class Starter:
             await request.record(self._record(guest, prepared.key).to_handle())
             request.cancel.check()
             await self._take_files(guest)
+            launch(self._shop, guest, prepared.opened, prepared.log_fd)
             self._spawn(request, guest, line, prepared)
         finally:
             prepared.close()
@@ -222,13 +225,18 @@ class Starter:
         firmware: Sequence[Any] = ()
         if wants_planning(domain):
             planned, needed = await shop.env.pure(plan_needs, domain, emulator)
-            found = await shop.blocking(open_for, planned, needed, guest.folder.path)
-            opened.fds, opened.ports, opened.vsock_cid = found.fds, found.ports, found.vsock_cid
+            site = Site(
+                uuid=guest.target.uuid, name=guest.target.name, folder=guest.folder, ports=shop.ports,
+                state_dir=shop.env.state_dir, identity=shop.identity, log_fd=prepared.log_fd,
+            )  # fmt: skip
+            opened = prepared.opened = await shop.blocking(open_for, planned, needed, site)
+            note(guest, opened)
             if needed.firmware:
                 firmware = await shop.blocking(read_descriptors)
         return Resources(
             guest_dir=str(guest.folder.path), monitor_fd=prepared.listener.fileno(), accel=accel,
-            secrets=prepared.secrets, sandbox=shop.options.sandbox, firmware=firmware, fds=opened.fds,
+            secrets=prepared.secrets | opened.secrets, tap_names=opened.tap_names,
+            huge_page_dirs=opened.huge_page_dirs, sandbox=shop.options.sandbox, firmware=firmware, fds=opened.fds,
             ports=opened.ports, vsock_cid=opened.vsock_cid, generation=str(uuid.uuid4()),
             clock_base=int(time.time()), nvram_dir=str(shop.env.state_dir / "nvram"),
         )  # fmt: skip
@@ -338,7 +346,7 @@ class Starter:
             name=guest.target.name, emulator=key.path, log_offset=guest.log_offset, owners=tuple(guest.owners),
             pid=process.pid if process is not None else 0,
             start_time=process.start_time if process is not None else 0,
-            holds=guest.holds, threads=guest.threads, profile=guest.profile,
+            holds=guest.holds, threads=guest.threads, profile=guest.profile, host=guest.host.record(),
         )  # fmt: skip
 
     async def _why(self, guest: Guest, line: CommandLine) -> StartFailed:

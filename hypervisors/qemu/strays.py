@@ -15,6 +15,8 @@ from .procfs import processes, read_cmdline
 
 MARK = "-no-user-config"
 """An argument that all our emulators have; whoever merely looks into a guest's folder has not."""
+HELPERS = ("swtpm",)
+"""Programs whose command line names the folder of the guest that they serve."""
 END_MS = 1000
 UUID_LENGTH = 36
 
@@ -22,7 +24,7 @@ UUID_LENGTH = 36
 def names_of(runtime_dir: Path, pid: int) -> set[str]:
     """Return the guests' folders that an emulator's command line names."""
     words = read_cmdline(pid)
-    if MARK not in words:
+    if MARK not in words and not (words and os.path.basename(words[0]) in HELPERS):
         return set()
     start = f"{runtime_dir}/"
     return {
@@ -66,7 +68,7 @@ def sweep(runtime_dir: Path, is_ours: Callable[[str], bool]) -> list[str]:
                 strays.add(name)
     for name in folders:
         if _is_guest(name) and not is_ours(name):
-            clean_up(GuestFolder(runtime_dir / name), name, [], 0, set_ownership=False, cgroups=True)
+            clean_up(GuestFolder(runtime_dir / name), name, [], 0, set_ownership=False, cgroups=True, search=True)
     remove_empty()
     return sorted(strays)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..contract import DriverEnv
 from .folder import GuestFolder
+from .host.ports import Ports
 from .identity import Identity
 from .logfile import GuestLog
 from .options import QemuOptions
@@ -33,6 +34,7 @@ class Workshop:
     identity: Identity
     boot_id: str
     log: logging.Logger
+    ports: Ports
     tasks: set[asyncio.Task[Any]]
 
     def folder_of(self, uuid: str) -> GuestFolder:
@@ -54,16 +56,19 @@ class Workshop:
 
     def spawn(
         self, argv: Sequence[str], *, log_fd: int, pass_fds: Sequence[int], environment: Mapping[str, str],
-        domain: str, on_exit: Callable[[], None], on_stubborn: Callable[[], None],
+        domain: str, on_exit: Callable[[], None], on_stubborn: Callable[[], None], as_root: bool = False,
     ) -> QemuProcess:  # fmt: skip
-        """Start an emulator as the right user and watch it. Loop's thread, see spawn.py for its cost.
+        """Start an emulator (or its helper) as the right user and watch it. Loop's thread; cost: see spawn.py.
+
+        `as_root` is for helpers that keep the node's own user.
 
         Raises:
             StartFailed: it could not be executed.
         """
         pid = spawn(
-            argv, identity=self.identity, log_fd=log_fd, pass_fds=pass_fds, environment=environment, domain=domain
-        )
+            argv, identity=Identity.own() if as_root else self.identity, log_fd=log_fd, pass_fds=pass_fds,
+            environment=environment, domain=domain,
+        )  # fmt: skip
         return QemuProcess(pid, self.env.loop, on_exit=on_exit, on_stubborn=on_stubborn)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:

@@ -124,6 +124,13 @@ class Build:
         """Return the file that holds a secret, or None where the node has none."""
         return self.resources.secrets.get(purpose, self._assumed(purpose))
 
+    def helper(self, purpose: str) -> dict[str, Any] | None:
+        """Return how QEMU reaches a helper that the node started for `purpose`, as options of a chardev."""
+        if purpose in self.resources.fds:
+            return {"fd": self.use_fds(purpose)[0]}
+        path = self.helper_socket(purpose)
+        return {"path": path} if path is not None else None
+
     def helper_socket(self, purpose: str) -> str | None:
         """Return the socket of a helper that the node started for `purpose`, or None."""
         return self.resources.sockets.get(purpose, self._assumed(purpose))

@@ -51,9 +51,9 @@ def _add_9p(build: Build, item: Filesystem) -> None:
 
 def _add_virtiofs(build: Build, item: Filesystem) -> None:
     alias = build.alias(item)
-    path = item.source.socket or build.helper_socket(f"{alias}.virtiofsd")
-    if path is None:
-        raise build.refuse(item, "driver/@type", "the node starts no virtiofsd yet",
+    place = {"path": item.source.socket} if item.source.socket else build.helper(f"{alias}.virtiofsd")
+    if place is None:
+        raise build.refuse(item, "driver/@type", "the node started no virtiofsd",
                            remedy="Use a 9p folder (driver type='path'), or <source socket=…> of one that runs")
     backing = build.domain.memory_backing
     shared = backing is not None and (backing.access.mode == "shared" or backing.source.type == "memfd")
@@ -62,7 +62,7 @@ def _add_virtiofs(build: Build, item: Filesystem) -> None:
     if not shared and not (cells and all(cell.mem_access == "shared" for cell in cells)):
         raise build.refuse(item, "driver/@type", "virtiofs needs shared memory",
                            remedy="Add <memoryBacking><access mode='shared'/></memoryBacking> with a memfd source")
-    build.chardev("socket", f"chr-vu-{alias}", {"path": path})
+    build.chardev("socket", f"chr-vu-{alias}", place)
     build.device(item, {
         "driver": "vhost-user-fs-pci", "id": alias, "chardev": f"chr-vu-{alias}",
         "queue-size": item.driver.queue, "tag": item.target.dir,

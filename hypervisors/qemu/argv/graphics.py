@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 FIRST_VNC = 5900
 LAST_VNC = 65535
+WEBSOCKET_SHIFT = -200
+"""From a display's port to that of its websocket (qemu(1), -vnc websocket=on)."""
 DEFAULT_LISTEN = "127.0.0.1"
 
 
@@ -129,6 +131,9 @@ class Display:
         if port is not None:
             if port < FIRST_VNC:
                 raise self._refuse("@port", f"VNC's ports begin with {FIRST_VNC}")
+            self.item.port = port
+            if self.item.websocket == -1:
+                self.item.websocket, self.item.websocket_generated = port + WEBSOCKET_SHIFT, True
             return f"{host}:{port - FIRST_VNC}", {}
         # QEMU takes the first free port itself: no gap between looking and listening
         self.build.displays.append(self.name)
@@ -169,6 +174,7 @@ class Display:
         secure = ports.get(f"{self.name}.tls", self.item.tls_port)
         if plain in (None, -1) and secure in (None, -1) and not self.build.resources.check_only:
             raise self._refuse("@port", "the node gave no port to this display")
+        self.item.port, self.item.tls_port = plain, secure
         return {
             "port": plain if plain is not None and plain > 0 else None,
             "tls-port": secure if secure is not None and secure > 0 else None,

@@ -95,6 +95,7 @@ class InterfaceBuilder:
         if not taps:
             raise self._refuse("@type", f"the node opened no tap device for {self.item.type!r}",
                                remedy="Use type='user', or let the node make tap devices")
+        self.item.target.dev = self.build.resources.tap_names.get(self.alias, self.item.target.dev)
         backend: dict[str, Any] = {"type": "tap"}
         if len(taps) == 1:
             backend["fd"] = str(taps[0])

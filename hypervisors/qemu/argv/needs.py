@@ -72,9 +72,12 @@ def _taps(domain: Domain) -> list[Tap]:
 
 
 def _ports(item: Graphics, number: int) -> list[str]:
-    """Return the ports of a SPICE display that are to be picked; VNC's QEMU finds itself."""
-    if item.type != "spice" or any(listen.type in ("none", "socket") for listen in item.listens):
+    """Return the ports of a display that are to be picked."""
+    if item.type not in ("spice", "vnc") or any(listen.type in ("none", "socket") for listen in item.listens):
         return []
+    if item.type == "vnc":
+        named = item.port is not None and item.port >= 0 and not item.autoport
+        return [] if item.socket or named else [f"graphics{number}.tcp"]
     automatic = item.autoport or item.port == -1
     secure = item.tls_port == -1 or item.default_mode == "secure"
     return [f"graphics{number}.tcp"] * bool(automatic) + [f"graphics{number}.tls"] * bool(secure)

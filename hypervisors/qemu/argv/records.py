@@ -47,7 +47,10 @@ class Resources:
     ports: Mapping[str, int] = field(default_factory=dict)
     """Ports of displays that must be known beforehand, by alias and kind: graphics0.tcp, graphics0.tls."""
     sockets: Mapping[str, str] = field(default_factory=dict)
-    """Sockets of helpers that the node started: tpm0.swtpm, fs0.virtiofsd, net0.passt."""
+    """Sockets of helpers that the node started: tpm0.swtpm, fs0.virtiofsd, net0.passt (the first two also
+    as connected descriptors, in `fds`)."""
+    tap_names: Mapping[str, str] = field(default_factory=dict)
+    """Names of the host's ends of interfaces, by alias."""
     usb_paths: Mapping[str, str] = field(default_factory=dict)
     """Device nodes of USB devices named by vendor and product, by alias."""
     scsi_paths: Mapping[str, str] = field(default_factory=dict)

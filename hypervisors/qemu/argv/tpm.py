@@ -28,12 +28,12 @@ def add_tpms(build: Build) -> None:
             build.use_file(path, read_only=False, kind="device")
             build.option("-tpmdev", as_keys("passthrough", {"id": name, "path": path}))
         else:
-            socket = build.helper_socket(f"{alias}.swtpm")
-            if socket is None and backend.type == "external" and backend.source is not None:
-                socket = backend.source.path
-            if socket is None:
+            place = build.helper(f"{alias}.swtpm")
+            if backend.type == "external" and backend.source is not None:
+                place = {"path": backend.source.path}
+            if place is None:
                 raise build.refuse(item, "backend/@type", "the node started no TPM emulator (swtpm)",
                                    remedy="Install swtpm, or use type='external' with the socket of one that runs")
-            build.chardev("socket", "chrtpm", {"path": socket})
+            build.chardev("socket", "chrtpm", place)
             build.option("-tpmdev", as_keys("emulator", {"id": name, "chardev": "chrtpm"}))
         build.device(item, {"driver": model, "tpmdev": name, "id": alias}, below="@model")

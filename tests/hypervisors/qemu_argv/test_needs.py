@@ -13,7 +13,7 @@ def of(devices: str, above: str = "") -> Needs:
 
 
 def test_nothing() -> None:
-    assert of("<interface type='user'/><graphics type='vnc' autoport='yes'/>") == Needs()
+    assert of("<interface type='user'/><graphics type='vnc' port='5901'/>") == Needs()
 
 
 def test_taps() -> None:
@@ -26,6 +26,9 @@ def test_taps() -> None:
     [
         ("<graphics type='spice' autoport='yes'/>", ("graphics0.tcp",)),
         ("<graphics type='spice' port='5900'/>", ()),
+        ("<graphics type='vnc' autoport='yes'/>", ("graphics0.tcp",)),
+        ("<graphics type='vnc' port='-1'/>", ("graphics0.tcp",)),
+        ("<graphics type='vnc' socket='/s'/>", ()),
         ("<graphics type='spice'><listen type='socket'/></graphics>", ()),
         ("<graphics type='spice' port='5900' tlsPort='-1'/>", ("graphics0.tls",)),
     ],

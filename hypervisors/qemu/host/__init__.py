@@ -1,0 +1,1 @@
+"""What the node makes on the host for one guest: ports, taps, helper processes, folders."""
