@@ -246,7 +246,7 @@ VERBS = (
          (DOMAIN, DEVICE, *WHERE)),
     Verb("detach-device-alias", "Take away the device of an alias.", detach_alias,
          (DOMAIN, positional("alias", "the device's alias", metavar="ALIAS"), *WHERE)),
-    Verb("update-device", "Change a device as an XML file says: medium, cable, limits, …", update_device,
+    Verb("update-device", "Change a device as an XML file says: its medium, cable or limits.", update_device,
          (DOMAIN, DEVICE, *WHERE)),
     Verb(
         "attach-disk", "Add a disk.", attach_disk,
