@@ -306,6 +306,11 @@ class Driver(ABC):
     async def destroy(self, target: Target, grace_s: float) -> None:
         """Stop the guest without asking it; for drivers without a kill handle."""
 
+    def changed_handle(self, target: Target, handle: Handle) -> Handle:
+        """Return the handle of a running guest whose devices changed, to be stored in place of `handle`."""
+        del target
+        return handle
+
     async def finished(self, target: Target) -> None:
         """Clean up after a guest that exited (sockets, folders, cgroup); called once for each `Exited`."""
         del target

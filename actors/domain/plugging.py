@@ -92,11 +92,14 @@ async def _change_live(actor: DomainActor, device: str, verb: str) -> None:
     run = StoredRun.unpack(found.value)
     change = getattr(actor.supervisor.driver, verb)
     now = run.live_xml or run.xml or await actor.supervisor.definition(actor.entry)
-    live_xml: str = await change(target_of(actor), now, device)
+    target = target_of(actor)
+    live_xml: str = await change(target, now, device)
+    handle = actor.supervisor.driver.changed_handle(target, run.handle)
     kept = run.xml
     if not actor.cell.snapshot.persistent:
         kept = live_xml
-    await apply(services.runtime, [Put(RUN + uuid, replace(run, live_xml=live_xml, xml=kept).pack())])
+    changed = replace(run, live_xml=live_xml, xml=kept, handle=handle)
+    await apply(services.runtime, [Put(RUN + uuid, changed.pack())])
 
 
 async def unplugged(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:

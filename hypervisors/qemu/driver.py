@@ -212,6 +212,11 @@ class QemuDriver(Driver):
         """Change a device."""
         return await self._hotplug.update(target, xml, device)
 
+    def changed_handle(self, target: Target, handle: Handle) -> Handle:
+        """Put the disks and consoles of a guest, and the files that were taken for it, into its handle."""
+        guest = self._endings.guests.get(target.uuid)
+        return guest.refresh(handle) if guest is not None else handle
+
     # ---- the host
 
     async def get_capabilities(self) -> dict[str, Any]:

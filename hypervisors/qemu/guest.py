@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...config.states import State
-from ..contract import Target
+from ..contract import Handle, Target
 from ..facts import Exited, Fact, FactSink, GuestEvent, MonitorBack, MonitorStuck, StateChanged, Zombie
 from .events import NOTHING, Action, GuestView, Reaction, react
 from .folder import GuestFolder
@@ -69,6 +69,10 @@ class Guest:
     def incarnation(self) -> int:
         """The start this guest came from."""
         return self.target.incarnation
+
+    def refresh(self, handle: Handle) -> Handle:
+        """Return the handle with what changed since it was written."""
+        return {**handle, "owners": [list(owner) for owner in self.owners], "profile": self.profile.to_map()}
 
     # ---- facts
 
