@@ -13,13 +13,22 @@ from ...config.domain.domain import Domain
 from ...config.domain.storage import StorageSource, Transient
 from ...config.errors import ConfigUnsupported
 from .names import FileNames
-from .places import SATA_CONTROLLERS, SCSI_CONTROLLERS, Place, disk_name, place_of, places_of
+from .places import (
+    NUMBERED,
+    NVME_CONTROLLERS,
+    SATA_CONTROLLERS,
+    SCSI_CONTROLLERS,
+    Place,
+    disk_name,
+    place_of,
+    places_of,
+)
 from .text import VmxText, refused
 
 EMPTY = "emptyBackingString"
 AUTO = "auto detect"
 CDROM_DEVICES = "/vmfs/devices/cdrom/"
-_HARD_DISKS = {"scsi": ("scsi-harddisk", "disk", "rawdisk"), "ide": ("ata-harddisk", "disk", "rawdisk"), "sata": ()}
+_HARD_DISKS = {"scsi": ("scsi-harddisk", "disk", "rawdisk"), "ide": ("ata-harddisk", "disk", "rawdisk")}
 _RAW = ("cdrom-raw", "scsi-passthru")
 _CDROMS = ("cdrom-image", "atapi-cdrom", *_RAW)
 _MODELS = {"buslogic": "buslogic", "lsilogic": "lsilogic", "lsisas1068": "lsisas1068", "pvscsi": "vmpvscsi"}
@@ -34,14 +43,16 @@ def read_disks(vmx: VmxText, domain: Domain, names: FileNames) -> None:
     wide = {number for number, model in models.items() if model == "vmpvscsi"}
     used: set[str] = set()
     highest: dict[str, int] = {}
-    for bus, controllers in (("scsi", scsi), ("sata", sata), ("ide", [0, 1]), ("fdc", [0])):
+    nvme = [number for number in range(NVME_CONTROLLERS) if vmx.flag(f"nvme{number}.present")]
+    buses = (("scsi", scsi), ("sata", sata), ("nvme", nvme), ("ide", [0, 1]), ("fdc", [0]))
+    for bus, controllers in buses:
         for place in places_of(bus, controllers, wide):
             disk = _read_floppy(vmx, place, names) if bus == "fdc" else _read_disk(vmx, place, names)
             if disk is not None:
                 disk.target = DiskTarget(dev=_free_name(place, used), bus=bus)
                 disk.address = place.address
                 domain.devices.disks.append(disk)
-                number = place.controller if bus in ("scsi", "sata") else 0
+                number = place.controller if bus in NUMBERED else 0
                 highest[bus] = max(highest.get(bus, 0), number)
     for bus, last in highest.items():
         for index in range(last + 1):
@@ -92,7 +103,7 @@ def _read_disk(vmx: VmxText, place: Place, names: FileNames) -> Disk | None:
 
 def _hard_disk(vmx: VmxText, place: Place, kind: str, names: FileNames) -> Disk:
     key = place.key
-    allowed = _HARD_DISKS[place.bus]
+    allowed = _HARD_DISKS.get(place.bus, ())
     if kind and allowed and kind not in allowed:
         raise refused(f"{key}.deviceType", kind, allowed)
     path = names.to_path(vmx.string(f"{key}.fileName") or "")
@@ -146,9 +157,10 @@ def write_disks(domain: Domain, vmx: VmxText, names: FileNames) -> bool:
             vmx.put(f"scsi{number}.present", True)
             if model:
                 vmx.put(f"scsi{number}.virtualDev", model)
-    for number in range(SATA_CONTROLLERS):
-        if ("sata", number) in present:
-            vmx.put(f"sata{number}.present", True)
+    for bus in ("sata", "nvme"):
+        for number in range(SATA_CONTROLLERS):
+            if (bus, number) in present:
+                vmx.put(f"{bus}{number}.present", True)
     for path, disk, place in placed:
         if place.bus == "fdc":
             _write_floppy(disk, place, vmx, names)

@@ -26,13 +26,13 @@ _UNTOLD = ("hostdevs", "tpms", "rngs", "watchdogs", "smartcards", "redirdevs", "
            "shmems", "memories", "hubs", "nvram", "iommu", "vsock", "leases")  # fmt: skip
 """Devices of domain XML that no entry of a .vmx of ours stands for."""
 _BASE_ONLY = ("config.version", "virtualhw.version", ".encoding")
-_DEVICE = re.compile(r"((?:scsi|sata|ide|floppy|ethernet|serial|parallel|sharedfolder)\d+(?::\d+)?)\.")
+_DEVICE = re.compile(r"((?:scsi|sata|nvme|ide|floppy|ethernet|serial|parallel|sharedfolder)\d+(?::\d+)?)\.")
 _OURS = re.compile(
     r"(guestos|displayname|annotation|memsize|numvcpus|firmware|nvram|vm\.genidx?|sched\.mem\.(max|minsize)"
     r"|sched\.cpu\.(affinity|shares)|cpuid\.corespersocket|uuid\.(bios|action)|smbios\.reflecthost|bios\.bootorder"
     r"|uefi\.secureboot\.enabled|svga\.vramsize|remotedisplay\.vnc\..*|sharedfolder\.maxnum"
     r"|isolation\.tools\.hgfs\.disable|.*\.(present|devicetype|filename|filetype|virtualdev|features|connectiontype"
-    r"|networkname|vnet|address|addresstype|generatedaddress|generatedaddressoffset|checkmacaddress|writethrough"
+    r"|networkname|vnet|dvs\..*|address|addresstype|generatedaddress|generatedaddressoffset|checkmacaddress|writethrough"
     r"|mode|pipe\.endpoint|network\.endpoint|trynorxloss|hostpath|guestname|enabled|readaccess|writeaccess))\Z"
 )
 """Entries that a definition decides, whatever an older file says."""

@@ -1,11 +1,13 @@
 """Where disks sit: buses, their controllers and units, and the names that follow from them.
 
 Numbers from VMware's documentation: 4 SCSI controllers of 16 units (64 on a paravirtual one from hardware
-version 14), unit 7 being the controller itself; 4 SATA controllers of 30 ports; 2 IDE channels of 2; 2 floppies.
+version 14), unit 7 being the controller itself; 4 SATA controllers of 30 ports; 4 NVMe controllers of 64
+namespaces; 2 IDE channels of 2; 2 floppies.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ...config.domain.address import DriveAddress
@@ -19,9 +21,14 @@ SCSI_SELF = 7
 SCSI_UNITS = 16
 WIDE_SCSI_UNITS = 65
 """Units 0 to 64 without 7: 64 devices of a paravirtual controller."""
+NUMBERED = ("scsi", "sata", "nvme")
+"""Buses whose controllers have numbers in domain XML."""
+BUSES = (*NUMBERED, "ide", "fdc")
+_NVME = re.compile(r"nvme(\d{1,3})n(\d{1,3})")
 _BUSES = {"sd": "scsi", "hd": "ide", "fd": "fdc"}
 """What the name of a disk says of its bus where the definition does not."""
 SATA_PORTS = 30
+NVME_CONTROLLERS, NVME_UNITS = 4, 64
 FLOPPIES = 2
 
 
@@ -46,13 +53,15 @@ class Place:
             return disk_name("sd", self.controller * 15 + unit - (unit > SCSI_SELF))
         if self.bus == "sata":
             return disk_name("sd", self.controller * SATA_PORTS + unit)
+        if self.bus == "nvme":
+            return f"nvme{self.controller}n{unit + 1}"
         return disk_name("hd", self.controller * 2 + unit) if self.bus == "ide" else disk_name("fd", unit)
 
     @property
     def address(self) -> DriveAddress:
         """Return the address in domain XML."""
         bus = self.controller if self.bus == "ide" else 0
-        controller = self.controller if self.bus in ("scsi", "sata") else 0
+        controller = self.controller if self.bus in NUMBERED else 0
         return DriveAddress(controller=controller, bus=bus, target=0, unit=self.unit)
 
 
@@ -68,7 +77,8 @@ def places_of(bus: str, controllers: list[int], wide: set[int]) -> list[Place]:
         return [Place("fdc", 0, unit) for unit in range(FLOPPIES)]
     found = []
     for controller in controllers:
-        units = {"sata": SATA_PORTS, "ide": 2}.get(bus, WIDE_SCSI_UNITS if controller in wide else SCSI_UNITS)
+        scsi = WIDE_SCSI_UNITS if controller in wide else SCSI_UNITS
+        units = {"sata": SATA_PORTS, "ide": 2, "nvme": NVME_UNITS}.get(bus, scsi)
         found += [Place(bus, controller, unit) for unit in range(units) if bus != "scsi" or unit != SCSI_SELF]
     return found
 
@@ -84,10 +94,10 @@ def place_of(disk: Disk, path: str) -> Place:
         ConfigUnsupported: no such place in a VMware guest.
     """
     bus = disk.target.bus or _BUSES.get((disk.target.dev or "")[:2], "")
-    if bus not in ("scsi", "sata", "ide", "fdc"):
+    if bus not in BUSES:
         raise ConfigUnsupported(
             f"a VMware guest has no disks on a bus {bus or 'without a name'}", path=f"{path}/target/@bus", value=bus,
-            allowed=["scsi", "sata", "ide", "fdc"], remedy="use scsi, sata, ide or fdc",
+            allowed=list(BUSES), remedy=f"use one of {', '.join(BUSES)}",
         )  # fmt: skip
     address = disk.address
     if isinstance(address, DriveAddress):
@@ -96,7 +106,7 @@ def place_of(disk: Disk, path: str) -> Place:
     else:
         place = _by_name(bus, disk.target.dev or "", path)
     limits = {"scsi": (SCSI_CONTROLLERS, WIDE_SCSI_UNITS), "sata": (SATA_CONTROLLERS, SATA_PORTS),
-              "ide": (2, 2), "fdc": (1, FLOPPIES)}[bus]  # fmt: skip
+              "nvme": (NVME_CONTROLLERS, NVME_UNITS), "ide": (2, 2), "fdc": (1, FLOPPIES)}[bus]  # fmt: skip
     if place.controller >= limits[0] or place.unit >= limits[1] or (bus == "scsi" and place.unit == SCSI_SELF):
         raise ConfigUnsupported(
             f"a VMware guest has no place {place.key} for {disk.target.dev}", path=f"{path}/address", value=place.key,
@@ -106,7 +116,9 @@ def place_of(disk: Disk, path: str) -> Place:
 
 
 def _by_name(bus: str, name: str, path: str) -> Place:
-    prefix = {"scsi": "sd", "sata": "sd", "ide": "hd", "fdc": "fd"}[bus]
+    if bus == "nvme" and (found := _NVME.fullmatch(name)) is not None and int(found[2]):
+        return Place(bus, int(found[1]), int(found[2]) - 1)
+    prefix = {"scsi": "sd", "sata": "sd", "ide": "hd", "fdc": "fd", "nvme": "nvme0n1 or "}[bus]
     letters = name[2:].rstrip("0123456789")
     if not name.startswith(prefix) or not letters.isascii() or not letters.islower():
         raise ConfigUnsupported(

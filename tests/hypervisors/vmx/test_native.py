@@ -27,6 +27,7 @@ DEVICES = [
     "<target dev='sdh' bus='scsi'/><transient/></disk>",
     "<disk type='file' device='disk'><source file='[d] w/a.vmdk'/><target dev='sda' bus='sata'/></disk>",
     "<disk type='file' device='disk'><source file='[d] w/a.vmdk'/><target dev='hdd' bus='ide'/></disk>",
+    "<disk type='file' device='disk'><source file='[d] w/a.vmdk'/><target dev='nvme1n3' bus='nvme'/></disk>",
     "<disk type='file' device='cdrom'><target dev='hda' bus='ide'/><readonly/></disk>",
     "<disk type='file' device='cdrom'><source file='[d] w/a.iso'/><target dev='sdb' bus='sata'/><readonly/></disk>",
     "<disk type='block' device='cdrom'><source dev='/dev/sr0'/><target dev='hda' bus='ide'/><readonly/></disk>",
@@ -45,6 +46,9 @@ DEVICES = [
     "<interface type='network'><mac address='00:50:56:80:00:01' type='generated'/><source network='hostonly'/>"
     "</interface>",
     "<interface type='null'><mac address='00:50:56:80:00:01' type='generated'/></interface>",
+    "<interface type='vds'><mac address='00:50:56:80:00:01' type='generated'/><source "
+    "switchid='50342602-94e9-3b16-1d68-87bfff4a5440' portid='13' portgroupid='dvportgroup-9' connectionid='40'/>"
+    "</interface>",
     "<serial type='dev'><source path='/dev/ttyS0'/><target port='1'/></serial>",
     "<serial type='file'><source path='[d] w/out'/><target port='0'/></serial>",
     "<serial type='pipe'><source path='p'/><target port='0'/></serial>",
@@ -190,7 +194,8 @@ def test_a_print_port_is_no_port() -> None:
 
 def test_places_follow_names_and_addresses() -> None:
     assert [disk_name("sd", number) for number in (0, 25, 26, 701, 702)] == ["sda", "sdz", "sdaa", "sdzz", "sdaaa"]
-    for bus, controller, unit in (("scsi", 3, 15), ("scsi", 1, 8), ("sata", 2, 29), ("ide", 1, 1), ("fdc", 0, 1)):
+    there = (("scsi", 3, 15), ("scsi", 1, 8), ("sata", 2, 29), ("nvme", 3, 9), ("ide", 1, 1), ("fdc", 0, 1))
+    for bus, controller, unit in there:
         place = Place(bus, controller, unit)
         disk = parse(domain(f"<disk><target dev='{place.target}' bus='{bus}'/></disk>")).devices.disks[0]
         assert place_of(disk, "disk") == place
