@@ -44,6 +44,9 @@ class Set:
     ignored: tuple[str, ...] = ()
     """Starts of lines that libvirt makes up where the definition does not say."""
 
+    before: str = ""
+    """Ending of a file whose text comes before the result: the loader's command line of bhyve."""
+
     def recorded(self, source: Path) -> Path:
         """Return the result of a sample; two spellings of one LXC configuration (-v3) share theirs."""
         same = source.with_suffix(self.result)
@@ -58,7 +61,8 @@ SETS = (
     Set(format="lxc-tools", direction="from_native", folder="lxcconf2xmldata", source=".config", result=".xml",
         refusals=False, ignored=("<uuid>",)),
     Set(format="bhyve-argv", direction="from_native", folder="bhyveargv2xmldata", source=".args", result=".xml"),
-    Set(format="bhyve-argv", direction="to_native", folder="bhyvexml2argvdata", source=".xml", result=".args"),
+    Set(format="bhyve-argv", direction="to_native", folder="bhyvexml2argvdata", source=".xml", result=".args",
+        before=".ldargs"),
 )  # fmt: skip
 KINDS = {"vmware-vmx": "vmx", "xen-xl": "xen", "lxc-tools": "lxc", "bhyve-argv": "bhyve"}
 
@@ -108,7 +112,9 @@ def compare(chosen: Set, source: Path) -> list[str]:
         return ["converted, though libvirt refuses it"]
     if chosen.direction == "from_native":
         return xml_differences(got, recorded.read_text(), chosen.ignored)
-    return native_differences(chosen.format)(got, recorded.read_text())
+    first = source.with_suffix(chosen.before) if chosen.before else None
+    wanted = (first.read_text() if first is not None and first.exists() else "") + recorded.read_text()
+    return native_differences(chosen.format)(got, wanted)
 
 
 class RecordedDatastores(Datastores):
