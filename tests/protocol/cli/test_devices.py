@@ -168,3 +168,18 @@ def test_states_are_kept_where_the_driver_can(vm: Cli) -> None:
     assert shown[0] == exits.OK or "not supported" in shown[2]
     code, _, err = vm.run("restore", "vm", "/nowhere/x")
     assert code == exits.FAILED, err
+
+
+@pytest.mark.qemu
+def test_what_was_plugged_outlives_the_node(vm: Cli) -> None:
+    path = disk(vm, "f.img")
+    owner = path.stat().st_uid
+    vm.ok("attach-disk", "vm", str(path), "sdb", "--targetbus", "scsi")
+    vm.node.kill()
+    vm.node.start()
+    assert str(path) in vm.ok("dumpxml", "vm")
+    assert str(path) in vm.ok("domstats", "vm", "--block", "--raw")
+    vm.ok("attach-device", "vm", written(vm, TABLET))
+    vm.ok("detach-disk", "vm", "sdb")
+    assert str(path) not in vm.ok("dumpxml", "vm")
+    assert path.stat().st_uid == owner
