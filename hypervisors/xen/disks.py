@@ -52,8 +52,9 @@ def parse_spec(text: str) -> DiskSpec:
     Raises: InvalidArgument for an unknown key, format or access.
     """
     spec = DiskSpec()
-    rest, position = text.strip(), 0
-    prefixed, rest = _without_prefixes(rest, spec)
+    prefixed, rest = _without_prefixes(text.strip(), spec)
+    # A word without a name is the first of these that is not said yet; after an old prefix there is no format.
+    open_places = [place for place in _POSITIONS if not (prefixed and place == "format")]
     while rest.strip():
         key = _KEY.match(rest)
         if key and key[1] == "target":
@@ -61,15 +62,16 @@ def parse_spec(text: str) -> DiskSpec:
             break
         part, _, rest = rest.partition(",")
         word = part.strip()
-        if key and key[1] in _KEYS and not (prefixed and position == 0):
+        if key and key[1] in _KEYS:
             name, _, value = word.partition("=")
             _set(spec, name.strip(), value.strip(), text)
+            open_places = [place for place in open_places if place != name.strip()]
         elif word in _FLAGS:
             _flag(spec, word)
-        elif position < len(_POSITIONS):
+        elif open_places:
+            place = open_places.pop(0)
             if word:
-                _set(spec, _POSITIONS[position], word, text)
-            position += 1
+                _set(spec, place, word, text)
         elif word:
             raise InvalidArgument(f"disk {text!r}: {word!r} is no option", remedy="see xl-disk-configuration(5)")
     if not spec.vdev:
