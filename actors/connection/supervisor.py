@@ -99,8 +99,11 @@ class Supervisor(LoopActor, Definitions, Discovery):
     # ---- life
 
     def on_start(self) -> None:
-        """Make the driver and open it; retries go on in the background."""
-        self.home.spawn(self._open(), "open")
+        """Nothing yet: the node says when to open, so that what runs is taken up first."""
+
+    def open_soon(self) -> None:
+        """Make the driver and open it; retries go on in the background. Any thread."""
+        self.home.spawn_threadsafe(self._open, "open")
 
     async def _open(self) -> None:
         for attempt in itertools.count():

@@ -15,7 +15,7 @@ import contextlib
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...config.errors import Busy, ConnectionLost, MechaneError
@@ -165,6 +165,25 @@ class Session:
 
     def __str__(self) -> str:
         return f"client {self.id} ({self.identity})"
+
+    def send_parts(self, parts: Sequence[bytes]) -> None:
+        """Send one long frame that comes in parts, without joining it: a copy of megabytes would hold the GIL.
+
+        Any thread, never blocks; no other frame gets between the parts.
+        """
+        size = sum(map(len, parts))
+        with self._lock:
+            if self.closed:
+                return
+            if self._outbox_size and self._outbox_size + size > self.limits.outbox_bytes:
+                self._owner.loop.call(self._overflowed)
+                return
+            self._outbox.extend(parts)
+            self._outbox_size += size
+            if self._flush_asked:
+                return
+            self._flush_asked = True
+        self._owner.loop.call(self._flush)
 
     def outbox_bytes(self) -> int:
         """Return the bytes that wait to be read by the client; any thread."""

@@ -110,8 +110,8 @@ def connection_get_info(view: View, client: Client, args: Args) -> bytes:
     return pack(find_connection(view, args["connection"]).describe())
 
 
-def domain_list(view: View, client: Client, args: Args) -> bytes:
-    """Answer domain.list: ready-packed records, joined in slices."""
+def domain_list(view: View, client: Client, args: Args) -> list[bytes]:
+    """Answer domain.list: ready-packed records, joined in slices that are sent one after the other."""
     limit = args["limit"]
     if limit is not None and not 1 <= limit <= 100000:
         raise InvalidArgument("limit must be 1 to 100000", remedy="ask for pages", path="params.limit", value=limit)
@@ -126,7 +126,7 @@ def domain_list(view: View, client: Client, args: Args) -> bytes:
     parts = [array_head(len(entries))]
     for start in range(0, len(entries), SLICE):
         parts.append(b"".join([entry.cell.packed_record() for entry in entries[start : start + SLICE]]))
-    return b"".join(parts)
+    return parts
 
 
 def array_head(length: int) -> bytes:
@@ -308,7 +308,7 @@ def events_list(view: View, client: Client, args: Args) -> bytes:
     return list_events_packed(view.journal, event_filter(view, client, args), args["since"], limit)
 
 
-PUBLISHED: dict[str, Callable[[Any, Any, Args], bytes]] = {
+PUBLISHED: dict[str, Callable[[Any, Any, Args], bytes | list[bytes]]] = {
     "session.hello": hello,
     "session.ping": ping,
     "session.get_version": get_version,

@@ -136,6 +136,8 @@ class Node:
         self._connect()
         loaded = loading.load(self.services, self.connections)
         self.services.directory.load(loaded.entries)
+        for uri in loaded.runs:
+            self.connections[uri].open_soon()
         adopting = self._adopt(loaded)
         self.executors.start()
         gid = _gid_of(self.settings.node.socket_group)
@@ -145,6 +147,9 @@ class Node:
         self._listen_tls()
         adopting.wait(ADOPT_WAIT_S)
         self.gateway.start()
+        for uri, supervisor in self.connections.items():
+            if uri not in loaded.runs:  # importing a driver takes 0.1 s: calls wait for it, the sockets do not
+                supervisor.open_soon()
         self.ready = True
         self.notifier.send("READY=1")
         self.home.spawn_threadsafe(self._watchdog, "watchdog")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgpack
@@ -31,6 +31,10 @@ class Client(Protocol):
 
     def send(self, frame: bytes, /) -> None:
         """Send a frame; any thread, never waits."""
+        ...
+
+    def send_parts(self, parts: Sequence[bytes], /) -> None:
+        """Send a frame that comes in parts; any thread, never waits."""
         ...
 
 
@@ -77,6 +81,14 @@ class PendingCall:
             fault("before_reply")
         self._leave()
         self.client.send(response_frame(self.msgid, packed))
+        return True
+
+    def reply_parts(self, parts: Sequence[bytes]) -> bool:
+        """Answer with a long result whose packed parts are sent one after the other."""
+        if not self._once.acquire(blocking=False):
+            return False
+        self._leave()
+        self.client.send_parts([response_frame(self.msgid, b""), *parts])
         return True
 
     def fail(self, error: MechaneError) -> bool:

@@ -33,7 +33,8 @@ _RESERVED = frozenset(RESERVED_ARGUMENTS)
 _NO_REFERENCE = frozenset({"events.subscribe", "node.reattach"})
 """Calls whose `domain` argument is looked at by the handler."""
 
-Published = Callable[[Any, Client, dict[str, Any]], bytes]
+Published = Callable[[Any, Client, dict[str, Any]], bytes | list[bytes]]
+"""Returns the packed result, or its parts when it is long."""
 Hand = Callable[[PendingCall], None]
 
 
@@ -113,7 +114,7 @@ class Router:
                 took = time.perf_counter() - began
                 if took > self.slow.limit_s:
                     self.slow.note(method, took)
-                return response_frame(msgid, packed)
+                return response_frame(msgid, packed if isinstance(packed, bytes) else b"".join(packed))
             self._queue(session, msgid, route, params)
             return None
         except MechaneError as error:
@@ -202,7 +203,11 @@ class Router:
         began = time.perf_counter()
         with guards.waits_for_nothing(call.spec.name):
             if route.published is not None:
-                call.reply_packed(route.published(self._view, call.client, call.args))
+                packed = route.published(self._view, call.client, call.args)
+                if isinstance(packed, bytes):
+                    call.reply_packed(packed)
+                else:
+                    call.reply_parts(packed)
             else:
                 assert route.hand is not None
                 route.hand(call)
