@@ -1,0 +1,1 @@
+"""VirtualBox: guests of a user's VBoxSVC, driven by VBoxManage."""

@@ -1,0 +1,20 @@
+"""Drivers of products that cannot run here keep the contract, against doubles of their tools."""
+
+from pathlib import Path
+
+import pytest
+
+from mechane.hypervisors.check import Check, checks_of, run_check
+from mechane.hypervisors.vbox.driver import VboxDriver
+from mechane.tests.hypervisors.vbox import product as vbox
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def named(check: Check) -> str:
+    return getattr(check, "__name__", "check")
+
+
+@pytest.mark.parametrize("check", checks_of(VboxDriver), ids=named)
+def test_vbox_driver(check: Check, short_tmp: Path) -> None:
+    run_check(check, vbox.subject(vbox.installed(short_tmp)))
