@@ -53,6 +53,10 @@ class NodeSettings:
         "hypervisor connections to open, the first one is the default; empty: qemu:///system, for a user qemu:///session",
     )
     socket_group: str = _key("mechane", "group that may use mechane.sock beside the node's own user")
+    nice: int = _key(
+        -5, "scheduling priority of a node that is root, so that its guests' load does not delay its answers; "
+        "guests and tools keep 0", low=-20, high=0,
+    )  # fmt: skip
     log_level: str = _key("info", "what is logged", choices=("debug", "info", "warning", "error"))
     log_format: str = _key("text", "how it is logged", choices=("text", "json"))
 

@@ -75,7 +75,7 @@ class Supervisor(LoopActor, Definitions, Discovery):
     """One connection; see the module."""
 
     def __init__(self, services: Services, uri: ConnectionUri, deadlines: Deadlines, settings: Any) -> None:
-        home = LoopThread(f"c:{uri.text}"[:60])
+        home = LoopThread(f"c:{uri.text}"[:60], starts_processes=True)
         home.start()
         super().__init__(home, Mailbox(services.limits.mailbox_length * 16, f"connection {uri.text}"))
         self.services = services

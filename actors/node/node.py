@@ -128,6 +128,8 @@ class Node:
         """
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         _raise_open_files()
+        if os.geteuid() == 0 and self.settings.node.nice < 0:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self.settings.node.nice)
         _folder(self.settings.state_dir, 0o711)
         _folder(self.settings.runtime_dir, 0o755)
         self.store.open()

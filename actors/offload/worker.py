@@ -73,7 +73,7 @@ def prepare(setup: Setup) -> None:
     with contextlib.suppress(OSError):  # a container may forbid it
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
     with contextlib.suppress(OSError):
-        os.nice(setup.nice)
+        os.setpriority(os.PRIO_PROCESS, 0, setup.nice)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     sys.path[:] = setup.path
     for module in setup.modules:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -22,8 +23,15 @@ _log = logging.getLogger("mechane.loop")
 class LoopThread:
     """One event loop, one thread."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, starts_processes: bool = False) -> None:
+        """Prepare a loop.
+
+        Args:
+            name: of the thread.
+            starts_processes: guests and tools inherit this thread's scheduling priority, so it is an ordinary one.
+        """
         self.name = name
+        self._ordinary = starts_processes
         self.loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ready = threading.Event()
@@ -37,6 +45,8 @@ class LoopThread:
 
     def _run(self) -> None:
         guards.mark_loop_thread(self.name)
+        if self._ordinary and os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < 0:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 0)
         asyncio.set_event_loop(self.loop)
         self.loop.call_soon(self._ready.set)
         try:
