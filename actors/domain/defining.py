@@ -12,6 +12,7 @@ from ..router.pending import PendingCall
 from ..stores.aio import apply
 from ..stores.interface import Delete, Operation, Put
 from .changing import target_of
+from .registering import register
 from .stored import DOMAIN, OWNER, XML, StoredDomain
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ async def define(actor: DomainActor, args: dict[str, Any], call: PendingCall | N
         connection=actor.cell.snapshot.connection, name=summary["name"], title=summary.get("title") or "", size=size,
         autostart=actor.cell.snapshot.autostart,
     )  # fmt: skip
+    await register(actor, args["xml"])
     try:
         await _save(actor, record, args["xml"])
     except MechaneError:
@@ -102,6 +104,7 @@ async def set_metadata(actor: DomainActor, args: dict[str, Any], call: PendingCa
     changed = await actor.supervisor.edit_metadata(xml, kind, value, args.get("uri"), args.get("key"))
     record = replace(stored(actor), title=value or "") if kind == "title" else stored(actor)
     if actor.cell.snapshot.persistent:
+        await register(actor, changed)
         await _save(actor, record, changed)
     else:
         await actor.supervisor.change_transient(actor.entry, changed)
@@ -121,6 +124,7 @@ async def rename(actor: DomainActor, args: dict[str, Any], call: PendingCall | N
     xml = await supervisor.rename_xml(await supervisor.definition(entry), new)
     supervisor.services.directory.rename(entry, new)
     try:
+        await register(actor, xml, name=new)
         await _save(actor, replace(stored(actor), name=new), xml)
     except BaseException:
         supervisor.services.directory.rename_back(entry, new)

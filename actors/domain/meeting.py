@@ -9,6 +9,7 @@ from ..cells import facts
 from ..router.pending import PendingCall
 from ..stores.aio import apply
 from ..stores.interface import Delete, Put
+from .registering import registered
 from .stored import DOMAIN, OWNER, RUN, XML, StoredOwner, StoredRun
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ async def meet(actor: DomainActor, args: dict[str, Any], call: PendingCall | Non
 
 async def vanish(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:
     """Forget a domain that the hypervisor itself no longer defines."""
+    if actor.cell.snapshot.active or await registered(actor):
+        return  # it was defined again since the hypervisor was asked
     uuid = actor.entry.uuid
     gone = [Delete(DOMAIN + uuid), Delete(XML + uuid), Delete(OWNER + uuid)]
     await apply(actor.supervisor.services.definitions, gone)

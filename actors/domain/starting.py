@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.errors import Cancelled, InvalidArgument, MechaneError, StartFailed
 from ...config.states import State
-from ...hypervisors.contract import CancelFlag, Capability, Handle, Started, StartMode, StartRequest, Target
+from ...hypervisors.contract import CancelFlag, Handle, Started, StartMode, StartRequest, Target
 from ..cells import facts
 from ..router.pending import PendingCall
 from ..stores.aio import apply
 from ..stores.interface import Delete, Operation, Put
+from .registering import register, unregister
 from .stored import OWNER, RUN, StoredOwner, StoredRun
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ async def start(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
 
 async def create(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
     """Start a transient domain; its entry is visible from the moment it runs."""
+    await register(actor, args["xml"])
     return await _bring_up(actor, args, call, args["xml"], transient=args["xml"])
 
 
@@ -167,7 +169,7 @@ async def _give_up(actor: DomainActor, run: StoredRun, error: BaseException) -> 
     supervisor.log.info("start of %s gave up: %s", snapshot.name, error)
     await forget(actor)
     if not cell.snapshot.persistent:
-        await _unregister(actor)
+        await unregister(actor)
         supervisor.remove(actor.entry)
 
 
@@ -204,18 +206,8 @@ async def clean(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
     await forget(actor)
     actor.entry.stats = None
     if not cell.snapshot.persistent:
-        await _unregister(actor)
+        await unregister(actor)
         supervisor.remove(actor.entry)
-
-
-async def _unregister(actor: DomainActor) -> None:
-    """Have the hypervisor forget a transient domain that ended, where it keeps definitions of its own."""
-    supervisor, snapshot = actor.supervisor, actor.cell.snapshot
-    if Capability.NATIVE_DEFINITIONS in supervisor.driver.capabilities:
-        try:
-            await supervisor.driver.undefine(Target(uuid=snapshot.uuid, name=snapshot.name))
-        except MechaneError as error:
-            supervisor.log.warning("%s stays registered: %s", snapshot.name, error)
 
 
 async def adopt(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:
@@ -228,7 +220,7 @@ async def adopt(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
         cell.put(facts.StartGaveUp(incarnation=run.incarnation))
         await forget(actor)
         if not cell.snapshot.persistent:
-            await _unregister(actor)
+            await unregister(actor)
             supervisor.remove(actor.entry)
         return
     started = await supervisor.driver.reattach(target, run.handle, supervisor.sink_of(actor.entry))

@@ -19,8 +19,8 @@ from typing import Any
 from ...config.errors import ConfigUnsupported, OperationFailed, OperationInvalid, Unsupported
 from ...config.states import State
 from ..abilities import ConsoleChannel
-from ..contract import Capability, DriverEnv, HypervisorInfo, Inspection, StartRequest, Target
-from ..facts import KillHandle
+from ..contract import Capability, DriverEnv, Handle, HypervisorInfo, Inspection, Started, StartRequest, Target
+from ..facts import FactSink, KillHandle
 from ..tooling.base import NativeGuest, SpawnedCall, Watched
 from . import folders, processes
 from .cgroups import by_name
@@ -118,7 +118,7 @@ class LxcDriver(Definitions):
     def _guest(self, seen: Seen) -> NativeGuest:
         place, sight = seen.place, seen.sight
         box = self._containers.get(place.uuid)
-        if sight is not None and box is None and sight.init is not None:
+        if sight is not None and box is None:
             box = self._container(place)
         if sight is None or box is None:
             return NativeGuest(uuid=place.uuid, name=place.name, state=State.SHUTOFF)
@@ -152,6 +152,12 @@ class LxcDriver(Definitions):
         state = STATES.get(result.strip(), State.NOSTATE)
         pid = self.watched[target.uuid].pid if target.uuid in self.watched else None
         return Inspection(state=state, reason="user" if state is State.PAUSED else "unknown", pid=pid)
+
+    async def reattach(self, target: Target, handle: Handle, facts: FactSink) -> Started | None:
+        """Take up a container that runs, and find out whether its tools answer."""
+        started = await super().reattach(target, handle, facts)
+        self.ask_soon(target)
+        return started
 
     async def probe_guest(self, target: Target) -> None:
         """Ask a container whose tool hung for its state."""
@@ -262,8 +268,9 @@ class LxcDriver(Definitions):
         self.changed(target, State.RUNNING, "unpaused", "resumed", "unpaused")
 
     async def stats(self, target: Target, groups: frozenset[str], *, deadline_s: float) -> dict[str, Any]:
-        """Return statistics from the control groups: a tool that hangs does not matter."""
+        """Return statistics from the control groups: a tool that hangs does not matter, and is noticed."""
         self.running(target)
+        self.ask_soon(target)
         box = self._containers.get(target.uuid)
         if box is None:
             return {}

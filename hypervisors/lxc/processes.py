@@ -89,13 +89,31 @@ def sight(pid: int | None) -> Sight:
 
 
 def first_process(monitor: Process) -> Process | None:
-    """Return the container's first process: the monitor's child in the container's group."""
-    children = [pid for pid in _children(monitor.pid) if "lxc.payload" in _group(pid) or ":/lxc/" in _group(pid)]
-    found = [process for pid in children if (process := Process.of(pid)) is not None]
-    return min(found, key=lambda process: (process.start, process.pid), default=None)
+    """Return the container's first process: that of the monitor's children which is number 1 of its own namespace.
+
+    Others in the container's control group may be LXC's helpers, which come and go.
+    """
+    return _number_one(_children(monitor.pid)) or _number_one(_all_children(monitor.pid))
+
+
+def _number_one(pids: Iterable[int]) -> Process | None:
+    for pid in pids:
+        if _numbers(pid)[1:] == ["1"]:
+            return Process.of(pid)
+    return None
+
+
+def _numbers(pid: int) -> list[str]:
+    """Return a process's numbers in its namespaces, ours first (NSpid in proc(5)), from the monitor's on."""
+    with suppress(OSError):  # it ended while we looked
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("NSpid:"):
+                return line.split()[1:]
+    return []
 
 
 def _children(pid: int) -> list[int]:
+    """Return a process's children: fast, but some may be missing while others end (proc(5))."""
     found: list[int] = []
     with suppress(OSError):  # it ended while we looked
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -103,10 +121,16 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _group(pid: int) -> str:
-    with suppress(OSError):  # it ended while we looked
-        return Path(f"/proc/{pid}/cgroup").read_text()
-    return ""
+def _all_children(parent: int) -> list[int]:
+    """Return a process's children: slow, and none is missing."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError, ValueError, IndexError):  # it ended while we looked
+                text = (entry / "stat").read_text()
+                if int(text[text.rindex(")") + 2 :].split()[1]) == parent:
+                    found.append(int(entry.name))
+    return found
 
 
 def _monitors(inodes: dict[tuple[str, str], int]) -> dict[tuple[str, str], int]:

@@ -13,8 +13,12 @@ from .watched import NativeGuest, Watched
 
 PROBES_AT_ONCE = 4
 """Probes of unresponsive guests that run side by side: hung tools must not pile up."""
-PROBE_PAUSE_S = (2.0, 60.0)
+PROBE_PAUSE_S = (2.0, 20.0)
 """First and longest pause between probes of an unresponsive guest."""
+ASKS_AT_ONCE = 8
+"""Guests that are asked side by side whether they still answer, because somebody wants to know of them."""
+ASK_PAUSE_S = 2.0
+"""Pause between two such questions to one guest."""
 
 
 class Lister(Protocol):
@@ -47,6 +51,7 @@ class Listing:
         self._down = ""
         self._changed = False
         self._probes: set[asyncio.Task[None]] = set()
+        self._asks: set[asyncio.Task[None]] = set()
         self._log = logging.getLogger(f"mechane.tools.{driver.env.uri.scheme}")
 
     def warn(self, text: str) -> None:
@@ -80,7 +85,7 @@ class Listing:
 
     async def stop(self) -> None:
         """End what runs."""
-        tasks = [task for task in (self._task, *self._probes) if task is not None and not task.done()]
+        tasks = [task for task in (self._task, *self._probes, *self._asks) if task is not None and not task.done()]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -150,22 +155,36 @@ class Listing:
         """Ask guests whose tool hung, each in growing pauses, a few at a time."""
         now = self._driver.clock()
         for watched in list(self._driver.watched.values()):
-            if not watched.stuck or watched.probe_at > now:
+            if not watched.stuck or watched.probe_at > now or watched.probing:
                 continue
             if len(self._probes) >= PROBES_AT_ONCE:
                 return
             first, longest = PROBE_PAUSE_S
             watched.probe_pause_s = min(watched.probe_pause_s * 2 or first, longest)
             watched.probe_at = now + watched.probe_pause_s + self._driver.env.deadlines.query_s
-            task = self._driver.env.loop.create_task(self._probe(watched))
-            self._probes.add(task)
-            task.add_done_callback(self._probes.discard)
+            self._begin_probe(watched, self._probes)
+
+    def ask(self, watched: Watched) -> None:
+        """Ask a guest in the background whether it answers, unless that was done a moment ago."""
+        now = self._driver.clock()
+        if watched.probing or watched.asked_at + ASK_PAUSE_S > now or len(self._asks) >= ASKS_AT_ONCE:
+            return
+        watched.asked_at = now
+        self._begin_probe(watched, self._asks)
+
+    def _begin_probe(self, watched: Watched, tasks: set[asyncio.Task[None]]) -> None:
+        watched.probing = True
+        task = self._driver.env.loop.create_task(self._probe(watched))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     async def _probe(self, watched: Watched) -> None:
         try:
             await self._driver.probe_guest(watched.target)
         except MechaneError:
-            return  # it hangs on
+            return  # it hangs (on), which was said where it happened
+        finally:
+            watched.probing = False
         watched.unstick()
 
 

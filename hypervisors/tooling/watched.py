@@ -89,6 +89,8 @@ class Watched:
         self.stuck = ""
         self.probe_at = 0.0
         self.probe_pause_s = 0.0
+        self.probing = False
+        self.asked_at = float("-inf")
         self._wall = wall
         self._spawned = False
 
@@ -123,7 +125,10 @@ class Watched:
         rebooted = bool(self.native_id and guest.native_id and guest.native_id != self.native_id)
         self.native_id, self.pid = guest.native_id or self.native_id, guest.pid or self.pid
         if rebooted:
-            self.facts.put(GuestEvent(incarnation=self.target.incarnation, kind="reboot", event="reboot"))
+            incarnation = self.target.incarnation
+            self.facts.put(GuestEvent(incarnation=incarnation, kind="reboot", event="reboot"))
+            if self.kill is not None and guest.pid is not None:
+                self.facts.put(Spawned(incarnation=incarnation, kill=self.kill, pid=guest.pid))
         if guest.state is self.state:
             return rebooted
         event, detail = EVENTS.get(guest.state, ("", ""))

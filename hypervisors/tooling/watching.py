@@ -127,6 +127,15 @@ class ToolWatcher(Driver):
         """Look at the hypervisor now."""
         self._poller.kick()
 
+    def ask_soon(self, target: Target) -> None:
+        """Find out in the background, now and then, whether a guest's tools still answer (`probe_guest`).
+
+        For verbs that somebody calls and that need no tool themselves.
+        """
+        watched = self.watched.get(target.uuid)
+        if watched is not None:
+            self._listing.ask(watched)
+
     def changed(self, target: Target, state: State, reason: str, event: str = "", detail: str = "") -> None:
         """Report what a verb of ours did to a guest."""
         watched = self.watched.get(target.uuid)

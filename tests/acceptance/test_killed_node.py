@@ -68,7 +68,8 @@ def restart_and_compare(node: NodeProcess, load: Load, fault: dict[str, str], or
 
 def ready(rpc: Rpc) -> bool:
     health = rpc.call("node.get_health")
-    return bool(health["ready"] and not health["busy"])
+    opened = all(connection["state"] == "open" for connection in health["connections"])
+    return bool(health["ready"] and opened and not health["busy"])
 
 
 def no_orphans_in_file(path: Path) -> Orphans:
