@@ -106,7 +106,8 @@ class FirmwareBuilder:
             return None
         if not self.build.resources.nvram_dir:
             raise self.build.refuse(loader, "", "the node has no folder for UEFI variables")
-        path = f"{self.build.resources.nvram_dir}/{self.build.domain.name}_VARS.fd"
+        domain = self.build.domain  # by UUID: a renamed domain keeps its variables
+        path = f"{self.build.resources.nvram_dir}/{domain.uuid or domain.name}_VARS.fd"
         self.os.nvram = NvramFile(path=path, template=template)
         return self.os.nvram
 

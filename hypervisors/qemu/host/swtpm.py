@@ -44,18 +44,19 @@ def prepare_swtpm(item: Tpm, site: Site) -> tuple[HelperPlan, int]:
         if backend.active_pcr_banks is not None:
             _set_up(state, backend, site)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    fds = [theirs.detach()]
+    # by descriptor, so that the emulator's user need not pass the folders above
+    fds = [theirs.detach(), os.open(state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), os.dup(site.log_fd)]
     argv = [
-        program, "socket", "--tpmstate", f"dir={state},mode=0600", "--ctrl", f"type=unixio,clientfd={fds[0]}",
-        "--terminate", "--pid", f"file={site.folder.path / alias}.swtpm.pid",
+        program, "socket", "--tpmstate", f"dir=/proc/self/fd/{fds[1]},mode=0600",
+        "--ctrl", f"type=unixio,clientfd={fds[0]}", "--terminate",
+        # the prefix is also how a sweep sees whose it is
+        "--log", f"fd={fds[2]},level={backend.debug or 1},prefix={site.folder.path}/{alias}: ",
     ]  # fmt: skip
     if version2:
         argv.append("--tpm2")
     if backend.encryption is not None and backend.encryption.secret:
         fds.append(_key(backend.encryption.secret, site))
         argv += ["--key", f"pwdfd={fds[-1]},mode={CIPHER}"]
-    if backend.debug:
-        argv += ["--log", f"fd=2,level={backend.debug}"]
     return HelperPlan(name=f"{alias}.swtpm", argv=tuple(argv), pass_fds=tuple(fds)), ours.detach()
 
 

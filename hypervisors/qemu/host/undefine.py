@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 NVRAM = "nvram"
 
 
-def nvram_file(state_dir: Path, name: str) -> Path:
+def nvram_file(state_dir: Path, uuid: str) -> Path:
     """Return the file of UEFI variables that a domain gets where its definition names none."""
-    return state_dir / NVRAM / f"{name}_VARS.fd"
+    return state_dir / NVRAM / f"{uuid}_VARS.fd"
 
 
 def forget_domain(state_dir: Path, target: Target) -> None:
     """Remove what the node keeps of a domain; files that its definition names stay. Blocks."""
     with suppress(FileNotFoundError):
-        nvram_file(state_dir, target.name).unlink()
+        nvram_file(state_dir, target.uuid).unlink()
     shutil.rmtree(tpm_dir(state_dir, target.uuid), ignore_errors=True)
