@@ -31,6 +31,7 @@ from ..contract import Capability, DriverEnv, Handle, HypervisorInfo, Started, S
 from ..facts import FactSink
 from ..tooling.base import NativeGuest, SpawnedCall, ToolDriver
 from ..tooling.run import ToolResult
+from . import capabilities as offers
 from . import stats, tables
 from .console import DEFAULT_DEVICE, console_options, open_channel
 from .devices import DeviceChanges
@@ -53,8 +54,9 @@ class XenDriver(DeviceChanges, ToolDriver):
     kind = "xen"
     schemes = ("xen",)
     capabilities = frozenset(
-        {Capability.SUSPEND, Capability.SAVE, Capability.STATS, Capability.CONSOLE, Capability.HOTPLUG}
-    )
+        {Capability.SUSPEND, Capability.SAVE, Capability.STATS, Capability.CONSOLE, Capability.HOTPLUG,
+         Capability.DOMAIN_CAPABILITIES}
+    )  # fmt: skip
     reboot_gap_s = 10.0
 
     def __init__(self, env: DriverEnv, **options: Any) -> None:
@@ -78,13 +80,30 @@ class XenDriver(DeviceChanges, ToolDriver):
 
     async def probe(self) -> HypervisorInfo:
         """Return Xen's version."""
+        info = await self._info()
+        version = f"{info['xen_major']}.{info.get('xen_minor', '0')}{info.get('xen_extra', '')}"
+        self._watch_store.start()
+        return HypervisorInfo(version=version, details=dict(info))
+
+    async def _info(self) -> dict[str, str]:
         result = (await self.xl("info", deadline_s=self.env.deadlines.probe_s)).check()
         info = tables.read_info(result.stdout)
         if "xen_major" not in info:
             raise OperationFailed("xl info names no version of Xen", remedy="boot this host with Xen")
-        version = f"{info['xen_major']}.{info.get('xen_minor', '0')}{info.get('xen_extra', '')}"
-        self._watch_store.start()
-        return HypervisorInfo(version=version, details=dict(info))
+        return info
+
+    async def get_capabilities(self) -> dict[str, Any]:
+        """Return what the host offers now."""
+        return offers.host_capabilities(await self._info())
+
+    async def get_domain_capabilities(
+        self, *, emulator: str | None, arch: str | None, machine: str | None, virttype: str | None
+    ) -> dict[str, Any]:
+        """Return what a domain may ask for."""
+        if virttype not in (None, "xen"):
+            raise InvalidArgument(f"no virttype {virttype!r} here", remedy="leave it out", path="params.virttype",
+                                  allowed=["xen"])  # fmt: skip
+        return offers.domain_capabilities(await self._info(), arch, machine)
 
     async def close(self) -> None:
         """Stop watching."""
@@ -258,13 +277,13 @@ class XenDriver(DeviceChanges, ToolDriver):
         """Write a guest's memory to a file of the hypervisor's host and end it."""
         watched = self.running(target)
         domid = await self.domid(target)
-        watched.ends_as = "saved"
+        watched.starting = True  # its end is told here, after xl has ended, and not by a listing that sees it first
         try:
             (await self.xl("save", domid, path, target=target, deadline_s=SAVE_S)).check()
             await self.until(target.uuid, lambda guest: guest is None or not guest.active, self.env.deadlines.change_s)
-        except BaseException:
-            watched.ends_as = ""
-            raise
+        finally:
+            watched.starting = False
+        self._drop(watched, "destroyed" if watched.doomed else "saved")
 
     # ---- looking into a guest
 
