@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...hypervisors.contract import Found, Target
+from ...hypervisors.contract import CancelFlag, Found, Target
 from ..cells import facts
 from ..router.pending import PendingCall
 from ..stores.aio import apply
@@ -34,6 +34,8 @@ async def meet(actor: DomainActor, args: dict[str, Any], call: PendingCall | Non
     result = await apply(services.definitions, [put_owner])
     actor.entry.owner_version = result.versions[0]
     await apply(services.runtime, [Put(RUN + snapshot.uuid, run.pack())])
+    cell.begin_start(CancelFlag())  # a destroy of the run before this one is not meant for this one
+    cell.end_start()
     cell.put(facts.StartBegan(incarnation=run.incarnation))
     target = Target(uuid=snapshot.uuid, name=snapshot.name, incarnation=run.incarnation, id=run.id)
     started = await supervisor.driver.reattach(target, run.handle, supervisor.sink_of(actor.entry))
