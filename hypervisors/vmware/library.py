@@ -13,12 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ...config.domain.document import format, parse
 from ...config.errors import InvalidArgument, MechaneError, OperationFailed
 from ..tooling.target import replace_file
 from ..vmx.machine import read_uuid, write_uuid
 from ..vmx.names import HostFiles
 from ..vmx.native import read, to_native
 from ..vmx.text import MAX_BYTES, VmxText, decode
+from .extras import read_extras, write_extras
 
 TRANSIENT = "mechane.transient"
 """Entry of the .vmx of a guest that shall not outlive its run."""
@@ -116,11 +118,10 @@ class Library:
             OperationFailed: the file cannot be read.
             InvalidArgument: it holds what domain XML cannot say.
         """
-        from ...config.domain.document import format
-
         vmx = VmxText.parse(decode(self._content(machine)))
         domain = read(vmx, names=HostFiles(folder=str(Path(machine.real).parent)), name=machine.name)
         domain.uuid = machine.uuid
+        read_extras(vmx, domain)
         return format(domain, secure=True)
 
     def write(self, uuid: str, name: str, xml: str, old: Machine | None, *, hardware: int, transient: bool) -> str:
@@ -133,13 +134,15 @@ class Library:
         path = Path(old.real) if old is not None else self._new_path(uuid, name)
         base = decode(self._content(old)) if old is not None else ""
         known = bool(base) and "virtualhw.version" in base.lower()
+        domain = parse(xml)
         text = to_native(
-            xml, names=HostFiles(folder=str(path.parent)), base=base, hardware=None if known else hardware
+            domain, names=HostFiles(folder=str(path.parent)), base=base, hardware=None if known else hardware
         )
         vmx = VmxText.parse(text)
         for entry, value in HEADLESS.items():
             if vmx.string(entry) is None:
                 vmx.put(entry, value)
+        write_extras(domain, vmx)
         vmx.drop(TRANSIENT)
         if transient:
             vmx.put(TRANSIENT, transient)

@@ -46,7 +46,9 @@ class Products:
     def run(self, *words: str) -> str:
         """Use vmrun by hand, as somebody else on the host would."""
         argv = [str(self.vmrun), "-T", self.product, *words]
-        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=20).stdout
+        done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=20)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
 
 def installed(folder: Path, product: str = "ws", *, processes: bool = True) -> Products:

@@ -33,6 +33,20 @@ def test_a_definition_is_found_and_read_back(library: Library) -> None:
     assert found.devices.disks[0].source.file == str(library.folder / "web" / "disk.vmdk")
 
 
+def test_title_and_metadata_are_kept(library: Library) -> None:
+    more = "<title>The \"web\"</title><metadata><a:b xmlns:a='urn:a'>x | y<c/></a:b></metadata><memory"
+    text = xml(UUID, "web").replace("<memory", more, 1)
+    library.write(UUID, "web", text, None, hardware=10, transient=False)
+    machine = library.scan([])[0]
+    found, asked = parse(library.xml(machine)), parse(text)
+    assert found.title == asked.title == 'The "web"'
+    assert found.metadata == asked.metadata
+    library.write(UUID, "web", xml(UUID, "web"), machine, hardware=10, transient=False)
+    assert "mechane." not in Path(machine.path).read_text()
+    with pytest.raises(ConfigUnsupported, match="too long"):
+        library.write(UUID, "web", text.replace("The", "T" * 5000), machine, hardware=10, transient=False)
+
+
 def test_what_the_product_wrote_survives_a_new_definition(library: Library) -> None:
     machine = define(library)
     with Path(machine.path).open("a") as file:
