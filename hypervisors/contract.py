@@ -211,6 +211,14 @@ class DriverEnv(Protocol):
         """
         ...
 
+    async def definition(self, uuid: str) -> str:
+        """Return the XML of a domain as it runs, or as it is defined where it does not run.
+
+        Raises:
+            NotFound: it is not known.
+        """
+        ...
+
     def connection_changed(self, *, up: bool, message: str = "") -> None:
         """Say that the hypervisor as a whole went away or came back; any thread."""
         ...

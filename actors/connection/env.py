@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...config.errors import Busy, DeadlineExceeded, Unresponsive
+from ...config.errors import Busy, DeadlineExceeded, NoDomain, Unresponsive
 from ...hypervisors.contract import Deadlines
 from ...hypervisors.facts import FactSink
 from ...hypervisors.uri import ConnectionUri
@@ -90,6 +90,24 @@ class ConnectionEnv:
         name = f"{function.__module__}:{function.__qualname__}"
         result: T = await self._supervisor.services.offload.run(name, *args, deadline_s=PURE_DEADLINE_S)
         return result
+
+    async def definition(self, uuid: str) -> str:
+        """Return a domain's live XML, or its definition where it does not run.
+
+        Raises:
+            NoDomain: it is not of this connection.
+        """
+        from ..domain.stored import RUN, StoredRun
+        from ..stores.aio import fetch
+
+        entry = self._supervisor.services.directory.get(uuid)
+        if entry is None or entry.connection != self.uri.text:
+            raise NoDomain(f"{self.uri.text} has no domain {uuid}", remedy="`mechane list --all` shows them")
+        if entry.cell.snapshot.active:
+            kept = await fetch(self._supervisor.services.runtime, RUN + uuid)
+            if kept is not None and (live := StoredRun.unpack(kept.value).live_xml):
+                return live
+        return await self._supervisor.definition(entry)
 
     def connection_changed(self, *, up: bool, message: str = "") -> None:
         """Tell the supervisor that the hypervisor went away or came back; any thread."""

@@ -49,8 +49,8 @@ async def snapshot_revert(actor: DomainActor, args: dict[str, Any], call: Pendin
     """Go back to a snapshot, then look what state the guest is in."""
     target = target_of(actor)
     await actor.supervisor.driver.revert_snapshot(target, _name(args))
-    seen = await actor.supervisor.driver.inspect(target)
-    if is_active(seen.state) and actor.cell.snapshot.active:
+    seen = await actor.supervisor.driver.inspect(target) if actor.cell.snapshot.active else None
+    if seen is not None and is_active(seen.state) and actor.cell.snapshot.active:
         actor.cell.put(StateChanged(incarnation=target.incarnation, state=seen.state, reason="from_snapshot"))
     actor.supervisor.discover_soon()
     return actor.cell.packed_record()

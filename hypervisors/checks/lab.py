@@ -91,6 +91,7 @@ class CheckEnv:
         self.deadlines = subject.deadlines
         self.loop = asyncio.get_running_loop()
         self.sinks: dict[str, FactSink] = {}
+        self.xml: dict[str, str] = {}
         for each in (self.state_dir, self.runtime_dir):
             each.mkdir(mode=0o700, exist_ok=True)
 
@@ -107,6 +108,10 @@ class CheckEnv:
     async def pure(self, function: Callable[..., T], /, *args: Any, size: int = 0) -> T:
         """Run a pure function here."""
         return function(*args)
+
+    async def definition(self, uuid: str) -> str:
+        """Return the XML of a guest: as it runs, else as it was first started."""
+        return self.xml[uuid]
 
     def connection_changed(self, *, up: bool, message: str = "") -> None:
         """Take note of nothing: checks look at facts."""

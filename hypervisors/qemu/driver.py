@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ...config.errors import ConfigUnsupported, MechaneError, OperationFailed
-from ..abilities import ConsoleChannel
+from ..abilities import ConsoleChannel, SnapshotInfo
 from ..contract import (
     Capability,
     Driver,
@@ -33,6 +33,8 @@ from .host.undefine import forget_domain
 from .host_capabilities import HostCapabilities
 from .hotplug.hotplug import Hotplugging
 from .identity import choose
+from .keeping.saving import Saving
+from .keeping.snapshots import Snapshotting
 from .kvm import KvmProbe
 from .options import QemuOptions
 from .power import Power
@@ -54,7 +56,7 @@ class QemuDriver(Driver):
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {
             Capability.SUSPEND, Capability.RESET, Capability.MONITOR, Capability.STATS, Capability.CONSOLE,
-            Capability.DOMAIN_CAPABILITIES, Capability.HOTPLUG,
+            Capability.DOMAIN_CAPABILITIES, Capability.HOTPLUG, Capability.SAVE, Capability.SNAPSHOTS,
         }
     )
 
@@ -77,6 +79,8 @@ class QemuDriver(Driver):
         self._adoption = Adoption(self._shop, self._endings)
         self._power = Power(self._shop, self._endings)
         self._hotplug = Hotplugging(self._shop, self._power, self._emulators)
+        self._saving = Saving(self._shop, self._power)
+        self._snapshots = Snapshotting(self._shop, self._endings, self._definitions)
         self._stats = Statistics(self._shop, self._power)
         self._consoles = Consoles(self._power)
         self._default = next((path for path in EMULATORS if Path(path).exists()), EMULATORS[0])
@@ -132,6 +136,7 @@ class QemuDriver(Driver):
     async def undefine(self, target: Target) -> None:
         """Forget what was kept for a definition: its folder, UEFI variables and TPM."""
         await self._shop.blocking(self._shop.folder_of(target.uuid).remove)
+        await self._snapshots.forget(target)
         await self._shop.blocking(forget_domain, self.env.state_dir, target)
 
     # ---- guests
@@ -198,6 +203,30 @@ class QemuDriver(Driver):
         """Open a console."""
         return await self._consoles.open_console(target, device)
 
+    # ---- states that are kept
+
+    async def save(self, target: Target, path: str) -> None:
+        """Write the guest to a file and end it."""
+        await self._saving.save(target, path)
+
+    async def list_snapshots(self, target: Target) -> Sequence[SnapshotInfo]:
+        """List the domain's snapshots, oldest first."""
+        return await self._snapshots.shown(target)
+
+    async def create_snapshot(
+        self, target: Target, name: str, *, description: str, memory: bool
+    ) -> SnapshotInfo:
+        """Take a snapshot in the domain's qcow2 images."""
+        return await self._snapshots.create(target, name, description=description, memory=memory)
+
+    async def revert_snapshot(self, target: Target, name: str) -> None:
+        """Go back to a snapshot."""
+        await self._snapshots.revert(target, name)
+
+    async def delete_snapshot(self, target: Target, name: str) -> None:
+        """Delete a snapshot; its children hang from its parent."""
+        await self._snapshots.delete(target, name)
+
     # ---- devices
 
     async def attach_device(self, target: Target, xml: str, device: str) -> str:
@@ -211,11 +240,6 @@ class QemuDriver(Driver):
     async def update_device(self, target: Target, xml: str, device: str) -> str:
         """Change a device."""
         return await self._hotplug.update(target, xml, device)
-
-    def changed_handle(self, target: Target, handle: Handle) -> Handle:
-        """Put the disks and consoles of a guest, and the files that were taken for it, into its handle."""
-        guest = self._endings.guests.get(target.uuid)
-        return guest.refresh(handle) if guest is not None else handle
 
     # ---- the host
 

@@ -40,6 +40,8 @@ class GuestView:
     rebooting: bool = False
     """We asked the guest to shut down in order to reboot it."""
     asked_to_end: bool = False
+    keeping: bool = False
+    """Its state is being saved or brought back, which stops and resumes it."""
     pause_reason: str = "user"
     """Why the next STOP stops the guest."""
 
@@ -71,7 +73,7 @@ def _change(view: GuestView, state: State, reason: str, event: str = "", detail:
 
 
 def _stop(data: Mapping[str, Any], view: GuestView) -> Reaction:
-    if view.rebooting:
+    if view.rebooting or view.keeping:
         return NOTHING
     if view.pause_reason == QUIET:
         return Reaction(pause_reason="user")
@@ -82,7 +84,7 @@ def _stop(data: Mapping[str, Any], view: GuestView) -> Reaction:
 
 
 def _resume(data: Mapping[str, Any], view: GuestView) -> Reaction:
-    if view.rebooting:
+    if view.rebooting or view.keeping:
         return NOTHING
     return Reaction(facts=(_change(view, State.RUNNING, "unpaused", "resumed", "unpaused"),), pause_reason="user")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...config.states import State
 from ..contract import Handle, Target
@@ -21,6 +21,9 @@ from .ownership import Owner
 from .process import QemuProcess
 from .profile import Profile
 from .qmp import Monitor, Stuck
+
+if TYPE_CHECKING:
+    from .keeping.saved import Source
 
 REBOOT_S = 1.0
 """Resets within this many seconds are one reboot: SeaBIOS resets once more by itself (measured)."""
@@ -56,6 +59,8 @@ class Guest:
         """Who follows its device events, where devices come and go."""
         self.followers: list[Callable[[str, Mapping[str, Any]], None]] = []
         """Who waits for an event of a job or of a migration."""
+        self.source: Source | None = None
+        """The saved state that it is started from."""
         self.keeping = False
         """Whether its state is being saved or brought back: stops and resumes are told by whoever does that."""
         self._facts = facts

@@ -12,11 +12,8 @@ Guarantees:
 
 Everything runs on the loop's thread and nothing here blocks.
 
-Why not `qemu.qmp` (QMPClient.execute): measured with QEMU 7.2 and `query-status`, 2,000
-commands, CPython 3.11, 2 cores, same loop: qemu.qmp 433-517 µs p50 and 194-224 µs of the
-node's processor time for each command; a client on a plain socket 306-360 µs and 74-90 µs.
-The round trip is dominated by QEMU itself; what the node pays is 2.1 to 3 times as much, and
-it keeps two tasks for each guest where this keeps none.
+Why not `qemu.qmp`: the node pays 2.1 to 3 times as much processor time for each command, and it
+keeps two tasks for each guest where this keeps none (measured: docs/decisions.md).
 
 Format: QEMU's docs/interop/qmp-spec.rst. Requests may be pipelined; QEMU handles them in
 order and sends the greeting before it reads.
@@ -57,10 +54,11 @@ class CommandKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command of QMP and its arguments."""
+    """A command of QMP, its arguments, and a descriptor that goes with it (getfd); -1: none."""
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    fd: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +143,7 @@ class Monitor:
         self._clock = wall_clock
         self._buffer = bytearray()
         self._out = bytearray()
+        self._fds: list[int] = []
         self._waiting: deque[_Unit] = deque()
         self._current: _Unit | None = None
         self._next_id = 1
@@ -218,12 +217,13 @@ class Monitor:
                 unit.timer.cancel()
             unit.timer = self._loop.call_later(unit.deadline_s, self._expired, unit)
             self._current = unit
+            self._fds += [command.fd for command in unit.commands if command.fd >= 0]
             self._write(b"".join(_request(command, unit.first_id + n) for n, command in enumerate(unit.commands)))
 
     def _write(self, data: bytes) -> None:
         if not self._out:
             try:
-                sent = self._sock.send(data)
+                sent = self._send(data)
             except BlockingIOError:
                 sent = 0
             except OSError:
@@ -234,9 +234,17 @@ class Monitor:
             self._loop.add_writer(self._sock.fileno(), self._writable)
         self._out += data
 
+    def _send(self, data: bytes | bytearray) -> int:
+        """Write what the socket takes; descriptors go with the first byte (unix(7), SCM_RIGHTS)."""
+        if not self._fds:
+            return self._sock.send(data)
+        sent = socket.send_fds(self._sock, [data], self._fds)
+        self._fds.clear()
+        return sent
+
     def _writable(self) -> None:
         try:
-            sent = self._sock.send(self._out)
+            sent = self._send(self._out)
         except BlockingIOError:
             return
         except OSError:

@@ -26,6 +26,7 @@ from ...config.errors import (
     MechaneError,
     OperationFailed,
     OperationInvalid,
+    OutcomeUnknown,
     StartFailed,
 )
 from ...config.states import State
@@ -44,6 +45,7 @@ from .guest import Guest
 from .handle import GuestRecord
 from .host.parts import launch, note
 from .host.site import Site
+from .keeping.restoring import INCOMING, check_emulator, open_source, read_definition, receive
 from .kvm import KvmProbe
 from .opening import Opened, open_for, wants_planning
 from .probe import SANDBOX
@@ -55,6 +57,7 @@ from .workshop import Workshop, close_all
 if TYPE_CHECKING:
     from ...config.domain.domain import Domain
     from .argv.records import CommandLine, Emulator, FileUse, Resources
+    from .keeping.saved import Source
 
 EXIT_S = 5.0
 """Seconds that QEMU may take to end after its monitor broke off at the start."""
@@ -100,30 +103,33 @@ class Starter:
 
     async def start(self, request: StartRequest) -> Started:
         """Start a guest; see the module, and `Driver.start` for the contract."""
-        if request.mode is not StartMode.BOOT:
-            raise OperationFailed(f"mode {request.mode.value} is not there yet", remedy="start it from its disks")
-        domain = await self._definitions.parse(request.xml)
+        async with open_source(self._shop, request) as source:
+            return await self._begin(request, source)
+
+    async def _begin(self, request: StartRequest, source: Source | None) -> Started:
+        domain = await read_definition(self._definitions, request, source)
         target = request.target
         present = self._endings.guests.get(target.uuid)
         if present is not None and present.process is not None and not present.process.exited.is_set():
             raise OperationInvalid(f"QEMU runs {target.name} already", remedy="destroy it first")
         for _ in range(SPAWNS - 1):
             with suppress(NotGreetedError):  # taken away again; see greeting.py
-                return await self._try(request, domain)
+                return await self._try(request, domain, source)
             self._shop.log.warning("QEMU of %s did not greet and is started anew", target.name)
         try:
-            return await self._try(request, domain)
+            return await self._try(request, domain, source)
         except NotGreetedError as error:
             raise StartFailed(
                 f"QEMU's monitor did not greet when {target.name} was started", remedy="start it again"
             ) from error
 
-    async def _try(self, request: StartRequest, domain: Domain) -> Started:
+    async def _try(self, request: StartRequest, domain: Domain, source: Source | None) -> Started:
         target = request.target
         guest = Guest(
             target, folder=self._shop.folder_of(target.uuid), log=self._shop.log_of(target.name),
             facts=request.facts, actions=self._endings,
         )  # fmt: skip
+        guest.source = source
         self._endings.guests[target.uuid] = guest  # before its folder is made: see Adoption.sweep
         try:
             return await self._start(request, domain, guest)
@@ -142,6 +148,7 @@ class Starter:
         try:
             request.cancel.check()
             emulator = await self._emulators.get_by_key(prepared.key)
+            check_emulator(guest.source, emulator)
             resources = await self._resources(guest, domain, emulator, prepared, accel)
             line = await self._shop.env.pure(self._build, domain, emulator, resources, size=len(request.xml))
             guest.holds = "-no-shutdown" in line.argv
@@ -239,6 +246,7 @@ class Starter:
             huge_page_dirs=opened.huge_page_dirs, sandbox=shop.options.sandbox, firmware=firmware, fds=opened.fds,
             ports=opened.ports, vsock_cid=opened.vsock_cid, generation=str(uuid.uuid4()),
             clock_base=int(time.time()), nvram_dir=str(shop.env.state_dir / "nvram"),
+            incoming=INCOMING if guest.source is not None else None,
         )  # fmt: skip
 
     async def _ready_files(self, files: Sequence[FileUse], domain: str) -> list[ownership.Owner]:
@@ -300,6 +308,8 @@ class Starter:
             request.cancel.check()
             if commands := before_cont(line, guest.profile):
                 await monitor.execute_all(commands, kind=CommandKind.CHANGE, deadline_s=deadlines.change_s)
+            if guest.source is not None:
+                await receive(self._shop, guest, monitor, guest.source)
             running = None
             if not request.paused:
                 running = asyncio.ensure_future(
@@ -310,7 +320,7 @@ class Starter:
             if running is not None:
                 await running
             request.cancel.check()
-        except (ConnectionLost, OSError) as error:
+        except (ConnectionLost, OutcomeUnknown, OSError) as error:
             raise await self._why(guest, line) from error
         return self._started(request, guest, handle, shown)
 
@@ -331,8 +341,8 @@ class Starter:
         if request.paused:
             guest.believe(State.PAUSED, "user")
         elif guest.state[1] in ("starting_up", "unpaused"):
-            guest.believe(State.RUNNING, "booted")
-        guest.live = True
+            guest.believe(State.RUNNING, "booted" if request.mode is StartMode.BOOT else "restored")
+        guest.live, guest.source = True, None
         self._grouping.add(guest)
         state, reason = guest.state
         return Started(
@@ -369,6 +379,8 @@ class Starter:
     async def _remedy(self, said: str, line: CommandLine) -> str:
         if "Permission denied" in said and self._shop.identity.drops:
             return str(await self._shop.blocking(explain_denial, line.files, self._shop.identity))
+        if "load of migration failed" in said:
+            return "the saved state is damaged or does not fit this QEMU: use another copy"
         if "lock" in said:
             return "another process uses the disk: end it, or mark the disk <shareable/>"
         return "correct the definition by what QEMU says, then start it again"

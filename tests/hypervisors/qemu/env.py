@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mechane.hypervisors.contract import CancelFlag, Deadlines, Handle, Started, StartRequest, Target
+from mechane.hypervisors.contract import CancelFlag, Deadlines, Handle, Started, StartMode, StartRequest, Target
 from mechane.hypervisors.facts import Exited, Fact, Spawned
 from mechane.hypervisors.qemu.driver import QemuDriver
 from mechane.hypervisors.uri import ConnectionUri
@@ -43,6 +43,7 @@ class Env:
         self.settings = settings
         self.deadlines = deadlines
         self.loop = asyncio.get_running_loop()
+        self.xml: dict[str, str] = {}
         for made in (self.state_dir, self.runtime_dir):
             made.mkdir(mode=0o700, exist_ok=True)
 
@@ -51,6 +52,9 @@ class Env:
 
     async def pure(self, function: Callable[..., T], /, *args: Any, size: int = 0) -> T:
         return function(*args)
+
+    async def definition(self, uuid: str) -> str:
+        return self.xml[uuid]
 
     def connection_changed(self, *, up: bool, message: str = "") -> None:
         LOG.info("connection up=%s %s", up, message)
@@ -73,7 +77,7 @@ class Node:
 
     async def start(
         self, xml: str | None = None, *, name: str = "guest", paused: bool = False, cancel: CancelFlag | None = None,
-        uuid: str = "", facts: Facts | None = None,
+        uuid: str = "", facts: Facts | None = None, source: str = "",
     ) -> tuple[Target, Started, Facts]:  # fmt: skip
         """Start a guest; without XML the idle one."""
         uuid = uuid or str(uuids.uuid4())
@@ -88,9 +92,10 @@ class Node:
         started = await self.driver.start(
             StartRequest(
                 target=target, xml=xml or idle_xml(name, uuid=uuid), paused=paused, cancel=cancel or CancelFlag(),
-                record=record, facts=facts,
+                record=record, facts=facts, source=source, mode=StartMode.RESTORE if source else StartMode.BOOT,
             )
         )  # fmt: skip
+        self.env.xml[uuid] = started.live_xml or ""
         return target, started, facts
 
     async def destroy(self, target: Target, facts: Facts, grace_s: float = 0.0) -> Exited:

@@ -49,6 +49,15 @@ class Linux:
         await made._until(PROMPT, BOOT_S)
         return made
 
+    @classmethod
+    async def at(cls, node: Node, target: Target, xml: str, facts: Facts) -> "Linux":
+        """Take a guest that waits at its prompt."""
+        made = cls(node, target, xml, facts)
+        made._fd = (await node.driver.open_console(target, None)).fd
+        os.write(made._fd, b"\n")
+        await made._until(PROMPT, BOOT_S)
+        return made
+
     async def run(self, command: str) -> str:
         """Run a command in the guest and return what it prints."""
         self._count += 1

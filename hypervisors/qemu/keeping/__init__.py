@@ -1,0 +1,1 @@
+"""Saved states and snapshots of guests of QEMU."""
