@@ -92,7 +92,7 @@ def test_names_mtu_queues_and_cards_as_the_definition_says(short_tmp: Path) -> N
 
 @inside_namespace
 def test_direct_makes_a_macvtap_that_goes(short_tmp: Path) -> None:
-    ip("link", "add", "low0", "type", "dummy")
+    ip("link", "add", "low0", "type", "bridge")
     ip("link", "set", "low0", "up")
 
     async def body() -> None:
@@ -114,7 +114,7 @@ def test_direct_makes_a_macvtap_that_goes(short_tmp: Path) -> None:
 
 @inside_namespace
 def test_a_failed_start_leaves_no_link(short_tmp: Path) -> None:
-    ip("link", "add", "low0", "type", "dummy")
+    ip("link", "add", "low0", "type", "bridge")
 
     async def body() -> None:
         async with node(short_tmp) as n:
