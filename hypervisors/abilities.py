@@ -130,6 +130,15 @@ class Hotplug(Protocol):
     async def update_device(self, target: Target, xml: str, device: str) -> str: ...
 
 
+@runtime_checkable
+class Vcpus(Protocol):
+    """Capability vcpus: plug virtual processors into a running guest, or out of it."""
+
+    async def set_vcpus(self, target: Target, xml: str, count: int) -> str:
+        """Give the guest so many processors; returns the live domain's XML after it, as Hotplug does."""
+        ...
+
+
 PROTOCOLS: dict[Capability, type] = {
     Capability.SUSPEND: Suspend,
     Capability.RESET: Reset,
@@ -141,5 +150,6 @@ PROTOCOLS: dict[Capability, type] = {
     Capability.SAVE: Save,
     Capability.SNAPSHOTS: Snapshots,
     Capability.HOTPLUG: Hotplug,
+    Capability.VCPUS: Vcpus,
 }
 """Which protocol provides a capability; the registry checks a driver's declaration by it."""

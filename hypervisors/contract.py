@@ -40,6 +40,7 @@ class Capability(StrEnum):
     SAVE = "save"
     SNAPSHOTS = "snapshots"
     HOTPLUG = "hotplug"
+    VCPUS = "vcpus"
     MIGRATION = "migration"
     AGENT = "agent"
 

@@ -45,6 +45,13 @@ class Titled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resized:
+    """The guest has another size now, or the definition of one that does not run."""
+
+    size: Size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AutostartSet:
     """Whether it starts with the node was set."""
 

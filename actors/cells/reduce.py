@@ -57,6 +57,10 @@ def _made_transient(s: Snapshot, f: own.MadeTransient) -> Outcome:
     return replace(s, persistent=False, autostart=False), _lifecycle("undefined", "removed")
 
 
+def _resized(s: Snapshot, f: own.Resized) -> Outcome:
+    return (replace(s, size=f.size), _NONE) if f.size != s.size else (s, _NONE)
+
+
 def _undefined(s: Snapshot, f: own.Undefined) -> Outcome:
     changes = _lifecycle("undefined", f.detail) if s.persistent else _NONE
     return replace(s, persistent=False, autostart=False), changes
@@ -171,6 +175,7 @@ _HANDLERS: dict[type, Callable[[Snapshot, Any], Outcome]] = {
     own.Undefined: _undefined,
     own.Renamed: _renamed,
     own.Titled: _titled,
+    own.Resized: _resized,
     own.AutostartSet: _autostart,
     own.StartBegan: _start_began,
     own.StartDone: _start_done,

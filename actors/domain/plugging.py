@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.errors import OperationInvalid
 from ...hypervisors.contract import Capability, Target
+from ..cells import facts
 from ..router.pending import PendingCall
 from ..stores.aio import apply, fetch
 from ..stores.interface import Operation, Put
@@ -77,6 +78,33 @@ async def _change(actor: DomainActor, args: dict[str, Any], edit: Edit, verb: st
     return actor.cell.packed_record()
 
 
+async def set_vcpus(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Change how many processors there are."""
+    from ...config import domain as model
+
+    count, maximum = args["count"], args["maximum"]
+    if maximum and args["live"]:
+        raise OperationInvalid("a running guest's maximum of processors stays", remedy="use config alone")
+    args = {**args, "config": True} if maximum else args
+    live, config = _where(actor, args)
+    supervisor, snapshot = actor.supervisor, actor.cell.snapshot
+    changed = ""
+    if config:
+        xml = await supervisor.definition(actor.entry)
+        changed = model.set_vcpus(xml, count, maximum=maximum).decode()
+        await supervisor.driver.define(Target(uuid=snapshot.uuid, name=snapshot.name), changed)
+    if live:
+        supervisor.need(Capability.VCPUS, "domain.set_vcpus")
+        await _change_live(actor, count, "set_vcpus")
+    if changed:
+        await apply(supervisor.services.definitions, [Put(XML + snapshot.uuid, changed.encode())])
+        actor.entry.xml_version += 1
+    if live or not snapshot.active:
+        size = replace(snapshot.size, vcpus=count) if not maximum else replace(snapshot.size, max_vcpus=count)
+        actor.cell.put(facts.Resized(size=replace(size, vcpus=min(size.vcpus, size.max_vcpus))))
+    return actor.cell.packed_record()
+
+
 def _settled(xml: str, device: str) -> str:
     """Return the device with what is made up at random, so that both documents get the same."""
     from ...config import domain as model
@@ -84,7 +112,7 @@ def _settled(xml: str, device: str) -> str:
     return model.settle_device(xml, device)
 
 
-async def _change_live(actor: DomainActor, device: str, verb: str) -> None:
+async def _change_live(actor: DomainActor, device: str | int, verb: str) -> None:
     services, uuid = actor.supervisor.services, actor.entry.uuid
     found = await fetch(services.runtime, RUN + uuid)
     if found is None:

@@ -36,6 +36,7 @@ VERBS: dict[str, Verb] = {
     "domain.attach_device": plugging.attach,
     "domain.detach_device": plugging.detach,
     "domain.update_device": plugging.update,
+    "domain.set_vcpus": plugging.set_vcpus,
     "unplugged": plugging.unplugged,
     "define": defining.define,
     "domain.undefine": defining.undefine,

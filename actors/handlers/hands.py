@@ -25,7 +25,7 @@ DOMAIN_CALLS = frozenset(
         "domain.monitor_command", "domain.get_stats", "domain.undefine", "domain.set_autostart",
         "domain.set_metadata", "domain.rename", "domain.open_console", "domain.save", "domain.restore",
         "domain.snapshot_list", "domain.snapshot_create", "domain.snapshot_revert", "domain.snapshot_delete",
-        "domain.attach_device", "domain.detach_device", "domain.update_device",
+        "domain.attach_device", "domain.detach_device", "domain.update_device", "domain.set_vcpus",
     }
 )  # fmt: skip
 CONNECTION_CALLS = frozenset({"domain.define_xml", "domain.create_xml"})

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .device_edit import attach_device, detach_device, forget_device, settle_device, update_device
     from .document import LiveInfo, check_define, format, parse, secret_fields, summary_of, unknown_in
     from .domain import Domain
-    from .edit import get_metadata, set_description, set_metadata, set_name, set_title
+    from .edit import get_metadata, set_description, set_metadata, set_name, set_title, set_vcpus
     from .summary import DomainSummary
     from .validation import check_name, validate
 
@@ -36,6 +36,7 @@ _HOME = {
     "set_metadata": "edit",
     "set_name": "edit",
     "set_title": "edit",
+    "set_vcpus": "edit",
     "DomainSummary": "summary",
     "check_name": "validation",
     "validate": "validation",
@@ -59,6 +60,7 @@ __all__ = [
     "set_metadata",
     "set_name",
     "set_title",
+    "set_vcpus",
     "settle_device",
     "summary_of",
     "unknown_in",

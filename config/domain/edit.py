@@ -35,6 +35,29 @@ def set_name(xml: bytes | str, name: str) -> bytes:
     return _set_text(xml, "name", name)
 
 
+def set_vcpus(xml: bytes | str, count: int, *, maximum: bool = False) -> bytes:
+    """Set how many virtual processors there are now, or at most.
+
+    Raises: InvalidArgument where there cannot be so many; XmlError.
+    """
+    from .device_edit import finish
+    from .document import parse
+
+    domain = parse(xml)
+    vcpu = domain.vcpu
+    most = vcpu.maximum or 1
+    if count < 1 or (count > most and not maximum):
+        raise InvalidArgument(
+            f"the domain cannot have {count} processors",
+            remedy=f"Give it 1 to {most}, or raise the maximum (--maximum)", path="count", value=count, allowed=f"1 to {most}",
+        )  # fmt: skip
+    now = min(vcpu.current or most, count) if maximum else count
+    vcpu.maximum = count if maximum else most
+    vcpu.current = now if now != vcpu.maximum else None
+    domain.vcpus = None  # states of single processors do not fit the new number
+    return finish(domain)
+
+
 def set_metadata(xml: bytes | str, uri: str, key: str, fragment: str | None) -> bytes:
     """Set the metadata element of the namespace `uri` to `fragment`, with the prefix `key`.
 

@@ -32,6 +32,7 @@ from .host.ports import Ports
 from .host.undefine import forget_domain
 from .host_capabilities import HostCapabilities
 from .hotplug.hotplug import Hotplugging
+from .hotplug.processors import Processors
 from .identity import choose
 from .keeping.saving import Saving
 from .keeping.snapshots import Snapshotting
@@ -56,7 +57,7 @@ class QemuDriver(Driver):
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {
             Capability.SUSPEND, Capability.RESET, Capability.MONITOR, Capability.STATS, Capability.CONSOLE,
-            Capability.DOMAIN_CAPABILITIES, Capability.HOTPLUG, Capability.SAVE, Capability.SNAPSHOTS,
+            Capability.DOMAIN_CAPABILITIES, Capability.HOTPLUG, Capability.VCPUS, Capability.SAVE, Capability.SNAPSHOTS,
         }
     )
 
@@ -79,6 +80,7 @@ class QemuDriver(Driver):
         self._adoption = Adoption(self._shop, self._endings)
         self._power = Power(self._shop, self._endings)
         self._hotplug = Hotplugging(self._shop, self._power, self._emulators)
+        self._processors = Processors(self._shop, self._power, self._hotplug)
         self._saving = Saving(self._shop, self._power)
         self._snapshots = Snapshotting(self._shop, self._endings, self._definitions)
         self._stats = Statistics(self._shop, self._power)
@@ -240,6 +242,15 @@ class QemuDriver(Driver):
     async def update_device(self, target: Target, xml: str, device: str) -> str:
         """Change a device."""
         return await self._hotplug.update(target, xml, device)
+
+    async def set_vcpus(self, target: Target, xml: str, count: int) -> str:
+        """Plug processors in or out."""
+        return await self._processors.set_vcpus(target, xml, count)
+
+    def changed_handle(self, target: Target, handle: Handle) -> Handle:
+        """Put the disks and consoles of a guest, and the files that were taken for it, into its handle."""
+        guest = self._endings.guests.get(target.uuid)
+        return guest.refresh(handle) if guest is not None else handle
 
     # ---- the host
 

@@ -152,3 +152,25 @@ def domain_update_device(
         connection: look only among this connection's domains.
     """
     raise NotImplementedError  # declaration
+
+
+@call(on=Place.DOMAIN, permission="domain:write", libvirt=(32, 199), deadline="change")
+def domain_set_vcpus(
+    domain: DomainRef,
+    count: int,
+    live: bool = False,
+    config: bool = False,
+    maximum: bool = False,
+    connection: ConnectionRef | None = None,
+) -> DomainRecord:
+    """Give a domain so many virtual processors: the running guest, the definition, or both.
+
+    Args:
+        domain: UUID, or name.
+        count: how many, from 1 up to the maximum of the definition.
+        live: change the running guest; the default where it runs and config is not given.
+        config: change the definition; the default where it does not run.
+        maximum: change the maximum instead, which only the definition can.
+        connection: look only among this connection's domains.
+    """
+    raise NotImplementedError  # declaration

@@ -14,6 +14,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "devices": (
         "attach-device", "detach-device", "detach-device-alias", "update-device", "attach-disk", "detach-disk",
         "attach-interface", "detach-interface", "domif-setlink", "change-media",
+        "setvcpus",
     ),
     "keeping": (
         "save", "restore", "snapshot-create-as", "snapshot-list", "snapshot-current", "snapshot-revert",

@@ -63,6 +63,7 @@ CALLS: dict[str, tuple[bool, str]] = {
     "domain.attach_device": (False, "change"),
     "domain.detach_device": (False, "change"),
     "domain.update_device": (False, "change"),
+    "domain.set_vcpus": (False, "change"),
     "events.subscribe": (False, "query"),
     "events.unsubscribe": (False, "query"),
     "events.list": (True, "query"),

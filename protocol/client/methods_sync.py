@@ -969,6 +969,30 @@ class DomainCalls:
         result: DomainRecord = self._caller.call("domain.update_device", params, deadline_s)
         return result
 
+    def set_vcpus(
+        self,
+        domain: str,
+        count: int,
+        live: bool = False,
+        config: bool = False,
+        maximum: bool = False,
+        connection: str | None = None,
+        *,
+        deadline_s: float | None = None,
+    ) -> DomainRecord:
+        """Give a domain so many virtual processors: the running guest, the definition, or both."""
+        params: dict[str, Any] = {"domain": domain, "count": count}
+        if live:
+            params["live"] = live
+        if config:
+            params["config"] = config
+        if maximum:
+            params["maximum"] = maximum
+        if connection is not None:
+            params["connection"] = connection
+        result: DomainRecord = self._caller.call("domain.set_vcpus", params, deadline_s)
+        return result
+
 
 class EventsCalls:
     """The calls of the group events, by name."""

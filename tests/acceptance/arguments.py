@@ -32,6 +32,7 @@ def arguments_for(spec: CallSpec, domain: str, connection: str, known: dict[str,
         "client": 1,
         "path": "/nowhere/at/all.save",
         "device": "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>",
+        "count": 1,
         **known,
     }
     every = {**{name: chosen[name] for name, each in spec.arguments.items() if each.required}}

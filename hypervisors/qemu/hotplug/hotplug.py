@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ....config.domain.domain import Domain
     from ..argv.records import FileUse
     from .plan import AttachPlan, Removal
+    from .recorder import Step
     from .updates import UpdatePlan
 
 UNPLUG_S = 20.0
@@ -61,7 +62,7 @@ class Hotplugging:
         domain = plan.domain
         if plan.ptys:
             domain = live.complete(plan.live(), {live.CHARDEVS.name: await self._ask(monitor, live.CHARDEVS)})
-        return await self._write(guest, domain, len(xml))
+        return await self.write(guest, domain, len(xml))
 
     async def _emulator(self, xml: str) -> Any:
         from .plan import emulator_of
@@ -106,7 +107,7 @@ class Hotplugging:
             first = leftovers.number_of(removal.alias, await self._ask(monitor, leftovers.BLOCKS))
         await self._unplug(guest, monitor, removal, first)
         await self._clear(guest, monitor, removal, first)
-        return await self._write(guest, removal.domain, len(xml))
+        return await self.write(guest, removal.domain, len(xml))
 
     async def _unplug(self, guest: Guest, monitor: Monitor, removal: Removal, first: int) -> None:
         alias, watch = removal.alias, self._runner.watch(guest)
@@ -198,7 +199,7 @@ class Hotplugging:
         if plan.images:
             await self._runner.clear(monitor, leftovers.node_commands(plan.first, plan.images, nodes))
             await self._give_back(guest, plan.left)
-        return await self._write(guest, plan.domain, len(xml))
+        return await self.write(guest, plan.domain, len(xml))
 
     async def _open(self, guest: Guest, monitor: Monitor, alias: str) -> None:
         """Open the tray of a drive; a guest that has locked it is asked to let go.
@@ -225,6 +226,21 @@ class Hotplugging:
 
     # ---- shared
 
+    async def run(self, guest: Guest, monitor: Monitor, steps: Sequence[Step]) -> None:
+        """Run steps, all or none."""
+        await self._runner.run(guest, monitor, steps)
+
+    async def unplug_alias(self, guest: Guest, monitor: Monitor, alias: str) -> None:
+        """Unplug what has nothing but a name: a processor.
+
+        Raises:
+            As `detach`.
+        """
+        from ....config.domain.domain import Domain
+        from .plan import Removal
+
+        await self._unplug(guest, monitor, Removal(domain=Domain(), alias=alias, tag="vcpu"), 0)
+
     async def _ask(self, monitor: Monitor, command: Command) -> Any:
         return await monitor.execute(
             command.name, command.arguments, kind=CommandKind.QUERY, deadline_s=self._shop.env.deadlines.query_s
@@ -235,7 +251,8 @@ class Hotplugging:
             command.name, command.arguments, kind=CommandKind.CHANGE, deadline_s=self._shop.env.deadlines.change_s
         )
 
-    async def _write(self, guest: Guest, domain: Domain, size: int) -> str:
+    async def write(self, guest: Guest, domain: Domain, size: int) -> str:
+        """Return the XML of a guest whose devices changed, and remember what statistics need of it."""
         from .plan import write
 
         guest.profile = Profile.of(domain)

@@ -57,6 +57,11 @@ def emulator_of(xml: str) -> str:
     return parse(xml).devices.emulator or ""
 
 
+def type_of(xml: str) -> str:
+    """Return the type of a live domain."""
+    return parse(xml).type
+
+
 def plan_attach(xml: str, device: str, emulator: Emulator, guest_dir: str, number: int) -> AttachPlan:
     """Plan how a device is plugged.
 
@@ -128,6 +133,15 @@ def plan_detach(xml: str, device: str) -> Removal:
         domain=domain, alias=found.alias.name or "", tag=tag_of(found),
         images=images_of(found) if isinstance(found, Disk) else 0, files=files_of(found),
     )  # fmt: skip
+
+
+def with_processors(xml: str, count: int) -> Domain:
+    """Return a live domain with so many processors."""
+    domain = parse(xml)
+    domain.vcpu.current = count if count != domain.vcpu.maximum else None
+    for state in domain.vcpus.vcpus if domain.vcpus is not None else ():
+        state.enabled = (state.id or 0) < count
+    return domain
 
 
 def write(domain: Domain, number: int) -> str:

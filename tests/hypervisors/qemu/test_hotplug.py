@@ -10,6 +10,7 @@ from mechane.config.domain.document import parse
 from mechane.config.errors import (
     ConfigUnsupported,
     DeadlineExceeded,
+    InvalidArgument,
     MonitorError,
     NoDevice,
     OperationInvalid,
@@ -209,3 +210,26 @@ def test_a_hundred_times(short_tmp: Path, guest_image: tuple[Path, Path], name: 
     go(body(), MANY_S)
 
 
+
+
+@pytest.mark.timeout(180)
+def test_processors_come(short_tmp: Path, guest_image: tuple[Path, Path]) -> None:
+    short_tmp.chmod(0o755)
+
+    async def body() -> None:
+        async with node(short_tmp) as n:
+            guest = await Linux.boot(n, guest_image, edit=("<vcpu>1<", "<vcpu current='1'>3<"), memory_mib=192)
+            for count in (2, 3):
+                guest.xml = await n.driver.set_vcpus(guest.target, guest.xml, count)
+                await guest.run("for c in /sys/devices/system/cpu/cpu[12]/online; do echo 1 >$c; done 2>/dev/null")
+                await guest.sees("nproc; echo end", f"{count}\nend")
+                assert parse(guest.xml).vcpu.current == (count if count != 3 else None)
+            with pytest.raises(Unsupported, match="emulated"):
+                await n.driver.set_vcpus(guest.target, guest.xml, 1)
+            assert len(await guest.ask("query-cpus-fast")) == 3
+            with pytest.raises(InvalidArgument):
+                await n.driver.set_vcpus(guest.target, guest.xml, 4)
+            with pytest.raises(InvalidArgument):
+                await n.driver.set_vcpus(guest.target, guest.xml, 0)
+
+    go(body())

@@ -183,3 +183,19 @@ def test_what_was_plugged_outlives_the_node(vm: Cli) -> None:
     vm.ok("detach-disk", "vm", "sdb")
     assert str(path) not in vm.ok("dumpxml", "vm")
     assert path.stat().st_uid == owner
+
+
+@pytest.mark.qemu
+def test_processors(cli: Cli) -> None:
+    cli.ok("define", written(cli, guest().replace("<vcpu>1<", "<vcpu current='1'>3<")))
+    cli.ok("start", "vm")
+    assert "has 2 processors" in cli.ok("setvcpus", "vm", "2")
+    assert cli.json("dominfo", "vm")["vcpus"] == 2
+    assert "<vcpu placement='static' current='2'>3</vcpu>" in cli.ok("dumpxml", "vm")
+    assert "current='1'" in cli.ok("dumpxml", "vm", "--inactive")
+    cli.ok("setvcpus", "vm", "3", "--persistent")
+    assert "<vcpu placement='static'>3</vcpu>" in cli.ok("dumpxml", "vm", "--inactive")
+    for words in (("9",), ("0",), ("9", "--config"), ("4", "--maximum", "--live")):
+        assert cli.run("setvcpus", "vm", *words)[0] == exits.FAILED
+    cli.ok("setvcpus", "vm", "8", "--maximum", "--config")
+    assert "<vcpu placement='static' current='3'>8</vcpu>" in cli.ok("dumpxml", "vm", "--inactive")

@@ -1,0 +1,103 @@
+"""Virtual processors that come to and leave a running guest.
+
+Which ones there can be, and how each is plugged, QEMU says itself (query-hotpluggable-cpus); those that the
+guest was started with have no name and stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ....config.errors import InvalidArgument, OperationInvalid, Unsupported
+from ...contract import Target
+from .. import live
+from ..power import Power
+from ..qmp import Command, CommandKind
+from ..workshop import Workshop
+from .plan import type_of, with_processors
+from .recorder import Step
+
+if TYPE_CHECKING:
+    from .hotplug import Hotplugging
+
+SLOTS = Command("query-hotpluggable-cpus")
+PERIPHERAL = "/machine/peripheral/"
+
+
+class Processors:
+    """Plugs processors of one connection's guests. Loop's thread."""
+
+    def __init__(self, shop: Workshop, power: Power, plugging: Hotplugging) -> None:
+        self._shop = shop
+        self._power = power
+        self._plugging = plugging
+
+    async def set_vcpus(self, target: Target, xml: str, count: int) -> str:
+        """Give a running guest so many processors; see `Vcpus.set_vcpus`.
+
+        Raises:
+            InvalidArgument: the machine has no room for so many.
+            OperationInvalid: some that would have to go were there from the start.
+            DeadlineExceeded: the guest has not let go of one yet; those before it are gone.
+        """
+        guest, monitor = self._power.guest(target), self._power.monitor(target)
+        query_s = self._shop.env.deadlines.query_s
+        slots = in_order(await monitor.execute(SLOTS.name, kind=CommandKind.QUERY, deadline_s=query_s))
+        there = [number for number, slot in enumerate(slots) if "qom-path" in slot]
+        free = [number for number, slot in enumerate(slots) if "qom-path" not in slot]
+        if not 1 <= count <= len(slots):
+            raise InvalidArgument(
+                f"{target.name} cannot have {count} processors while it runs", path="params.count", value=count,
+                remedy=f"Give it 1 to {len(slots)}, or raise the maximum in its definition",
+                allowed=f"1 to {len(slots)}",
+            )  # fmt: skip
+        if count > len(there):
+            steps = [_plug(number, slots[number]) for number in free[: count - len(there)]]
+            await self._plugging.run(guest, monitor, steps)
+        if count < len(there) and await self._shop.env.pure(type_of, xml, size=len(xml)) == "qemu":
+            raise Unsupported(
+                "an emulated guest keeps its processors: QEMU 7.2 crashes when one comes after another went (measured)",
+                remedy="Run the domain with type='kvm', or change its definition (--config)",
+            )
+        for number in _to_go(target.name, there, slots, len(there) - count):
+            await self._plugging.unplug_alias(guest, monitor, name_of(slots[number]))
+        known = await monitor.execute(live.CPUS.name, kind=CommandKind.QUERY, deadline_s=query_s)
+        guest.threads = live.threads({live.CPUS.name: known})
+        domain = await self._shop.env.pure(with_processors, xml, count, size=len(xml))
+        return await self._plugging.write(guest, domain, len(xml))
+
+
+def in_order(slots: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return slots by socket, die, core and thread: QEMU lists them from the last one."""
+    names = ("socket-id", "die-id", "core-id", "thread-id")
+    return sorted(slots, key=lambda slot: tuple(slot["props"].get(name, 0) for name in names))
+
+
+def name_of(slot: Mapping[str, Any]) -> str:
+    """Return the id of a processor that was plugged; '' for one that was there from the start."""
+    path = str(slot.get("qom-path", ""))
+    return path.removeprefix(PERIPHERAL) if path.startswith(PERIPHERAL) else ""
+
+
+def _plug(number: int, slot: Mapping[str, Any]) -> Step:
+    name = f"vcpu{number}"
+    return Step(command=Command("device_add", {"driver": slot["type"], "id": name, **slot["props"]}),
+                undo=Command("device_del", {"id": name}))
+
+
+def _to_go(domain: str, there: Sequence[int], slots: Sequence[Mapping[str, Any]], count: int) -> list[int]:
+    """Return which processors go, the last first.
+
+    Raises:
+        OperationInvalid: fewer can go than shall.
+    """
+    if count <= 0:
+        return []
+    named = [number for number in reversed(there) if name_of(slots[number])]
+    if len(named) < count:
+        raise OperationInvalid(
+            f"{domain} was started with {len(there) - len(named)} processors, which stay",
+            remedy="Change the definition (--config): it takes effect when the domain is started next",
+        )
+    return named[:count]
