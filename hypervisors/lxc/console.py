@@ -8,14 +8,16 @@ import pty
 import signal
 import subprocess
 import termios
-import tty
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from ...config.errors import NotFound
+from ...config.errors import DeadlineExceeded, NotFound, OperationFailed
 from ..abilities import ConsoleChannel
 from ..tooling.run import environment, missing
 
+LOCAL_MODES = 3
+"""Index of the local modes in what tcgetattr returns."""
+STEP_S = 0.01
 DEVICES = ("console0", "lxc/console", "console")
 """Names of the container's /dev/console; tty1 and on are those of lxc.tty.max."""
 
@@ -36,21 +38,45 @@ def terminal_of(device: str | None, name: str) -> int:
                    path="params.device")  # fmt: skip
 
 
-def open_console(
-    argv: Sequence[str], device: str, loop: asyncio.AbstractEventLoop, on_end: Callable[[], None]
-) -> ConsoleChannel:
+async def open_console(argv: Sequence[str], device: str, deadline_s: float) -> ConsoleChannel:
     """Start lxc-console on a new terminal and return our end of it. Loop's thread.
+
+    lxc-console drops what is typed before it has set up its terminal, so this waits for that.
 
     Args:
         argv: lxc-console and its arguments.
         device: how the console is called.
-        loop: reaps the process.
-        on_end: called once when the process ended.
+        deadline_s: seconds that it may take.
+
+    Raises:
+        OperationFailed: it ended instead, or is not installed.
+        DeadlineExceeded: it hangs; it was killed.
     """
+    loop = asyncio.get_running_loop()
+    ours, process = _spawn(argv)
+    channel = ConsoleChannel(device=device, fd=ours, close=_closer(ours, process))
+    pidfd = os.pidfd_open(process.pid)
+    loop.add_reader(pidfd, _reap, loop, pidfd, process)
+    try:
+        async with asyncio.timeout(deadline_s):
+            while termios.tcgetattr(ours)[LOCAL_MODES] & termios.ICANON:
+                if process.poll() is not None:
+                    raise OperationFailed(f"no console {device}: {_said(ours)}", remedy="is the container running?")
+                await asyncio.sleep(STEP_S)
+    except BaseException as error:
+        channel.close()
+        if isinstance(error, TimeoutError):
+            raise DeadlineExceeded(
+                f"lxc-console did not open {device} within {deadline_s:g} s", remedy="destroy the container or wait",
+                command="lxc-console", still_running=False,
+            ) from None  # fmt: skip
+        raise
+    return channel
+
+
+def _spawn(argv: Sequence[str]) -> tuple[int, subprocess.Popen[bytes]]:
     ours, theirs = pty.openpty()
     try:
-        tty.setraw(theirs)
-        # the guest's terminal echoes; ours only carries
         termios.tcsetwinsize(theirs, (24, 80))
         process = subprocess.Popen(
             list(argv), stdin=theirs, stdout=theirs, stderr=theirs, env=environment({"TERM": "vt100"}), cwd="/",
@@ -65,16 +91,19 @@ def open_console(
     finally:
         os.close(theirs)
     os.set_blocking(ours, False)
-    pidfd = os.pidfd_open(process.pid)
+    return ours, process
 
-    def ended() -> None:
-        loop.remove_reader(pidfd)
-        os.close(pidfd)
-        process.poll()
-        on_end()
 
-    loop.add_reader(pidfd, ended)
-    return ConsoleChannel(device=device, fd=ours, close=_closer(ours, process))
+def _said(fd: int) -> str:
+    with suppress(OSError):  # nothing
+        return os.read(fd, 2000).decode(errors="replace").strip()[-300:]
+    return "it said nothing"
+
+
+def _reap(loop: asyncio.AbstractEventLoop, pidfd: int, process: subprocess.Popen[bytes]) -> None:
+    loop.remove_reader(pidfd)
+    os.close(pidfd)
+    process.poll()
 
 
 def _closer(fd: int, process: subprocess.Popen[bytes]) -> Callable[[], None]:

@@ -77,6 +77,9 @@ class Definitions(ToolDriver):
 
         def write() -> None:
             folders.write(folder, text, uuid, xml, transient=transient)
+            if model.idmap is not None:  # its root, another user outside, must come through to its folder
+                for path in (self.env.state_dir, self._folders.own, folder):
+                    path.chmod(0o711)
 
         await self.env.blocking(write, deadline_s=self.env.deadlines.change_s)
 

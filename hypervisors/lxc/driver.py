@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...config.errors import ConfigUnsupported, OperationFailed, OperationInvalid, Unsupported
+from ...config.errors import ConfigUnsupported, DeadlineExceeded, OperationFailed, OperationInvalid, Unsupported
 from ...config.states import State
 from ..abilities import ConsoleChannel
 from ..contract import Capability, DriverEnv, Handle, HypervisorInfo, Inspection, Started, StartRequest, Target
@@ -280,11 +280,15 @@ class LxcDriver(Definitions):
 
     async def open_console(self, target: Target, device: str | None) -> ConsoleChannel:
         """Open the container's console (console0) or one of its terminals (tty1, …)."""
-        self.running(target)
+        watched = self.running(target)
         place = self._place(target)
         number = terminal_of(device, target.name)
         argv = ["lxc-console", "-P", place.path, "-n", place.name, "-t", str(number), "-e", "-1"]
-        return open_console(self.host.argv(argv), device or "console0", self.env.loop, lambda: None)
+        try:
+            return await open_console(self.host.argv(argv), device or "console0", self.env.deadlines.query_s)
+        except DeadlineExceeded:
+            watched.stick("lxc-console")
+            raise
 
     # ---- within
 
@@ -310,12 +314,21 @@ class LxcDriver(Definitions):
             raise OperationInvalid(f"container {place.name} is not running", remedy="start it first")
         if result.status != 0:
             said = _tail(log) if log is not None else ""
-            error = result.failure(remedy=f"look at {log}" if log is not None else "look at LXC's own log")
+            error = result.failure(remedy=_remedy(said, log))
             if said:
                 error.message += f"; its log ends: {said.splitlines()[0][:300]}"
                 error.details["log"] = said
             raise error
         return result.stdout
+
+
+def _remedy(said: str, log: Path | None) -> str:
+    """Return what to do about a tool that failed."""
+    if "newuidmap" in said or "newgidmap" in said:
+        return (
+            "add the idmap's ranges for root to /etc/subuid and /etc/subgid: with uidmap installed LXC insists on them"
+        )
+    return f"look at {log}" if log is not None else "look at LXC's own log"
 
 
 def _tail(log: Path) -> str:

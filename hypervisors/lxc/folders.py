@@ -125,9 +125,8 @@ def write(folder: Path, config: str, uuid: str, xml: str, *, transient: bool = F
     """
     sidecar = {"uuid": uuid, "xml": xml, "digest": digest_of(config), "transient": transient}
     try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        # LXC reads it as the container's root too, which under idmap is another user
-        replace_file(folder / CONFIG, config.encode(), 0o644)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_file(folder / CONFIG, config.encode())
         replace_file(folder / SIDECAR, json.dumps(sidecar).encode())
     except OSError as error:
         raise OperationFailed(f"cannot write {folder}: {error}", remedy="make room or mend permissions") from error
