@@ -56,9 +56,10 @@ docs: setup ## write the generated pages of docs/ anew
 	$(BIN)/mechane api --docs docs
 	$(BIN)/python -c 'import pathlib, mechane.hypervisors.matrix as m; pathlib.Path("docs/drivers.md").write_text(m.drivers_page())'
 
-conformance: setup ## the one contract check for every driver, and conversions compared with libvirt's samples
+conformance: setup ## the contract check for every driver; conversions and command lines against libvirt's samples
 	$(PYTEST) tests/conformance
 	@$(BIN)/python -m mechane.tests.conformance.conversions
+	@$(BIN)/python -m mechane.tests.hypervisors.qemu_argv.conformance
 
 test-kill: setup ## kill the node at random moments and at each named point (slow)
 	$(PYTEST) -m "slow and kill"
