@@ -24,9 +24,10 @@ until xenstore-read / >/dev/null 2>&1; do
 done
 xen-init-dom0
 xenconsoled --pid-file=/run/xen/xenconsoled.pid --log=none
-# Tools are found by a non-interactive shell's PATH, which dropbear sets to /usr/bin:/bin.
+# Tools are found by the PATH of a non-interactive shell.
 for tool in /usr/lib/xen-4.17/bin/*; do ln -s "$tool" "/usr/bin/${tool##*/}"; done
-mkdir -p /etc/dropbear
-dropbear -R -s -E 2>/run/dropbear.log
+mkdir -p /run/sshd
+chmod 600 /etc/ssh/host_key
+/usr/sbin/sshd -E /run/sshd.log || cat /run/sshd.log
 echo "dom0: ready"
 exec sh </dev/console >/dev/console 2>&1
