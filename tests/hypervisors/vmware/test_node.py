@@ -82,4 +82,4 @@ def test_life_of_a_guest_and_a_killed_node(
     cli("undefine", "web")
     cli("destroy", "other")
     wait_until(lambda: not cli.states(), 20.0, "the transient guest to be forgotten")
-    assert not list(node.folder.glob("s/c/*/vms/*/*.vmx"))
+    wait_until(lambda: not list(node.folder.glob("s/c/*/vms/*/*.vmx")), 20.0, "the end of its .vmx")
