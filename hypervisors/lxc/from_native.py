@@ -109,7 +109,10 @@ def _devices(domain: Domain, config: LxcConfig) -> None:
 
 
 def _os(config: LxcConfig) -> Os:
-    words = shlex.split(config.get("lxc.init.cmd")) or ["/sbin/init"]
+    try:
+        words = shlex.split(config.get("lxc.init.cmd")) or ["/sbin/init"]
+    except ValueError as error:
+        raise ConfigUnsupported(f"lxc.init.cmd cannot be split into words: {error}", remedy="mend it") from error
     arch = config.get("lxc.arch")
     variables = (entry.partition("=") for entry in config.all("lxc.environment"))
     return Os(

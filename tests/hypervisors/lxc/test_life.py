@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +115,23 @@ def test_foreground_containers_without_a_title_are_found_by_their_socket(ground:
             await process.wait()
 
     ground.run(check)
+
+
+def test_containers_with_long_paths_are_found_by_the_hash_in_their_socket(ground: Ground) -> None:
+    others = ground.place / ("long" * 30)
+
+    async def check(lab: Lab) -> None:
+        boxes.define_by_hand(others, "far", ground.root)
+        boxes.lxc(others, "far", "lxc-start", "-d")
+        try:
+            found = [guest for guest in await lab.driver.discover() if guest.name == "far"]
+            assert [guest.state for guest in found] == [State.RUNNING]
+        finally:
+            boxes.lxc(others, "far", "lxc-stop", "-k")
+
+    longer = Ground(ground.place)
+    longer.others = others
+    longer.run(check)
 
 
 def test_freezing_and_a_reboot_by_hand_are_noticed(ground: Ground) -> None:
@@ -334,6 +353,51 @@ def test_root_inside_is_another_user_outside(ground: Ground, monkeypatch: pytest
         await lab.end(trial)
 
     ground.run(check, extra=f"<idmap><uid {ranges}/><gid {ranges}/></idmap>")
+
+
+def test_a_pair_of_interfaces_in_a_network_of_our_own(ground: Ground) -> None:
+    """Run in namespaces made for it: the host's interfaces are not touched, and it all goes with the process."""
+    script = """
+import sys
+from pathlib import Path
+from mechane.tests.hypervisors.lxc.test_life import in_own_network
+in_own_network(Path(sys.argv[1]))
+"""
+    argv = ["unshare", "--net", "--mount", sys.executable, "-c", script, str(ground.place)]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def mount(*words: str) -> None:
+    subprocess.run(["mount", *words], check=True)
+
+
+def in_own_network(place: Path) -> None:
+    """Start a container with an interface on a bridge, ask it, and see it counted."""
+    groups = place / "groups"
+    groups.mkdir()
+    mount("--rbind", "/sys/fs/cgroup", str(groups))
+    mount("-t", "sysfs", "sysfs", "/sys")  # LXC looks for the bridge there, and it shows the namespace of who mounts it
+    mount("--rbind", str(groups), "/sys/fs/cgroup")
+    for words in ("link set lo up", "link add br-test type bridge", "link set br-test up"):
+        subprocess.run(["ip", *words.split()], check=True)
+    subprocess.run(["ip", "addr", "add", "10.98.0.1/24", "dev", "br-test"], check=True)
+    device = (
+        "<interface type='bridge'><source bridge='br-test'/><mac address='52:54:00:aa:bb:01'/>"
+        "<ip address='10.98.0.2' family='ipv4' prefix='24'/><guest dev='lan0'/><target dev='vtest0'/></interface>"
+    )
+
+    async def check(lab: Lab) -> None:
+        trial = await lab.start()
+        shown = attach(lab, trial.target, "/bin/ip", "addr", "show", "lan0")
+        assert "52:54:00:aa:bb:01" in shown.lower()
+        assert "10.98.0.2/24" in shown
+        assert Path("/proc/self/net/dev").read_text().count("vtest0:") == 1
+        seen = await driver(lab).stats(trial.target, frozenset({"interface"}), deadline_s=5)
+        assert (seen["net.count"], seen["net.0.name"]) == (1, "lan0")
+        await lab.end(trial)
+
+    Ground(place).run(check, devices=device)
 
 
 def test_the_console_is_the_containers_own(ground: Ground) -> None:
