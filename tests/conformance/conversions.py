@@ -60,7 +60,8 @@ SETS = (
     Set(format="xen-xl", direction="to_native", folder="xlconfigdata", source=".xml", result=".cfg"),
     Set(format="lxc-tools", direction="from_native", folder="lxcconf2xmldata", source=".config", result=".xml",
         refusals=False, ignored=("<uuid>",)),
-    Set(format="bhyve-argv", direction="from_native", folder="bhyveargv2xmldata", source=".args", result=".xml"),
+    Set(format="bhyve-argv", direction="from_native", folder="bhyveargv2xmldata", source=".args", result=".xml",
+        ignored=("<uuid>",)),
     Set(format="bhyve-argv", direction="to_native", folder="bhyvexml2argvdata", source=".xml", result=".args",
         before=".ldargs"),
 )  # fmt: skip

@@ -1,0 +1,1 @@
+"""bhyve: guests of FreeBSD's hypervisor, on this host or over SSH."""
