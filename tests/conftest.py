@@ -37,6 +37,17 @@ def guest_image() -> Iterator[tuple[Path, Path]]:
         yield image.kernel, image.initrd
 
 
+@pytest.fixture(scope="session")
+def full_guest_image() -> Iterator[tuple[Path, Path]]:
+    """Give the guest with Debian's full kernel, which knows SATA, NVMe and USB; built as `guest_image` is."""
+    from mechane.tests.guest.image import FULL, publish
+
+    with short_folder("mi") as folder:
+        folder.chmod(0o755)
+        image = publish(folder / "guest", FULL)
+        yield image.kernel, image.initrd
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out slow tests unless chosen, and skip what this machine cannot run."""
     if "slow" not in str(config.getoption("-m")):

@@ -24,11 +24,10 @@ from pathlib import Path
 
 from mechane.tests.guest import cpio
 
-VERSION = 2
+VERSION = 3
 """Raise it when the content of the image changes: each version has a folder of its own."""
 
 PROMPT = "mechane-guest # "
-KERNEL_PACKAGE = "linux-image-cloud-amd64"
 MODULES = (
     "virtio_pci",
     "virtio_blk",
@@ -41,8 +40,11 @@ MODULES = (
     "sd_mod",
     "button",
     "evdev",
+    "virtiofs",
 )
 """Debian's cloud kernel has these as modules; their dependencies are read from the modules themselves."""
+HARDWARE = ("ahci", "nvme", "xhci_pci", "ehci_pci", "uhci_hcd", "usb_storage", "uas", "usbhid", "sr_mod", "e1000e")
+"""What the cloud kernel leaves out, of devices that definitions give to guests."""
 
 APT_TIMEOUT_S = 300.0
 UNPACK_TIMEOUT_S = 120.0
@@ -54,6 +56,21 @@ class ImageError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """A kernel of Debian: the meta package that names it, and the modules that the guest loads."""
+
+    name: str
+    package: str
+    modules: tuple[str, ...]
+
+
+CLOUD = Kernel(name="guest", package="linux-image-cloud-amd64", modules=MODULES)
+"""Boots fastest, and knows hardly anything but virtio."""
+FULL = Kernel(name="guest-full", package="linux-image-amd64", modules=(*MODULES, *HARDWARE))
+"""Knows SATA, NVMe and USB too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """Paths of the guest's kernel and initramfs."""
 
@@ -61,35 +78,35 @@ class Image:
     initrd: Path
 
 
-def cache_folder() -> Path:
+def cache_folder(kernel: Kernel = CLOUD) -> Path:
     """Name the folder of the image's current version; nothing is created."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     base = Path(os.environ.get("MECHANE_GUEST_CACHE") or caches / "mechane")
-    return base / f"guest-v{VERSION}"
+    return base / f"{kernel.name}-v{VERSION}"
 
 
-def ensure_image() -> Image:
+def ensure_image(kernel: Kernel = CLOUD) -> Image:
     """Give the image, built first where it is missing; several callers at once build it once.
 
     Raises: ImageError with the line to type when a package cannot be had.
     """
-    folder = cache_folder()
+    folder = cache_folder(kernel)
     image = Image(kernel=folder / "vmlinuz", initrd=folder / "initrd.gz")
     if image.kernel.exists() and image.initrd.exists():
         return image
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder.parent / "guest.lock"):
         if not folder.exists():
-            build(folder)
+            build(folder, kernel)
     return image
 
 
-def publish(folder: Path) -> Image:
+def publish(folder: Path, kernel: Kernel = CLOUD) -> Image:
     """Copy the image to a folder where an unprivileged emulator may read it: a home is closed to others.
 
     Raises: as `ensure_image`.
     """
-    image = ensure_image()
+    image = ensure_image(kernel)
     folder.mkdir(mode=0o755, exist_ok=True)
     copies = [Path(shutil.copy(path, folder)) for path in (image.kernel, image.initrd)]
     for copy in copies:
@@ -116,26 +133,26 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def build(folder: Path) -> None:
+def build(folder: Path, wanted: Kernel = CLOUD) -> None:
     """Make the image beside `folder` and move it there in one step."""
     work = Path(tempfile.mkdtemp(prefix="building-", dir=folder.parent))
     try:
-        unpacked = unpack(download(kernel_package(), work), work)
+        unpacked = unpack(download(kernel_package(wanted.package), work), work)
         done = work / "done"
         done.mkdir()
         kernel = next((unpacked / "boot").glob("vmlinuz-*"))
         shutil.copyfile(kernel, done / "vmlinuz")
         # Level 6: the size of the archive hardly matters, unpacking it under TCG does.
         with gzip.GzipFile(done / "initrd.gz", "wb", compresslevel=6, mtime=0) as out:
-            cpio.write(out, entries(unpacked, busybox(work)))
+            cpio.write(out, entries(unpacked, busybox(work), wanted.modules))
         done.rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def entries(unpacked: Path, busybox_path: Path) -> list[cpio.Entry]:
+def entries(unpacked: Path, busybox_path: Path, wanted: tuple[str, ...] = MODULES) -> list[cpio.Entry]:
     """List the content of the initramfs."""
-    modules = load_order(unpacked)
+    modules = load_order(unpacked, wanted)
     order = "".join(f"{path.name}\n" for path in modules)
     folders = ("bin", "dev", "etc", "lib", "lib/modules", "proc", "sys", "tmp")
     return [
@@ -148,7 +165,7 @@ def entries(unpacked: Path, busybox_path: Path) -> list[cpio.Entry]:
     ]
 
 
-def load_order(unpacked: Path) -> list[Path]:
+def load_order(unpacked: Path, wanted: tuple[str, ...] = MODULES) -> list[Path]:
     """Give the modules we want, each after those it depends on (section .modinfo, "depends=a,b")."""
     found = {path.stem.replace("-", "_"): path for path in (unpacked / "lib/modules").rglob("*.ko")}
     order: list[Path] = []
@@ -163,24 +180,24 @@ def load_order(unpacked: Path) -> list[Path]:
                 add(needed)
         order.append(path)
 
-    for name in MODULES:
+    for name in wanted:
         if name.replace("-", "_") in found:  # built into other kernels
             add(name)
     return order
 
 
-def kernel_package() -> str:
+def kernel_package(meta: str = CLOUD.package) -> str:
     """Find the package with the kernel itself: the one that the meta package depends on."""
     if not shutil.which("apt-cache"):
         raise ImageError("the guest image is made from Debian's packages, and apt is not here")
     for attempt in ("as it is", "updated"):
-        out = run(["apt-cache", "depends", "--important", KERNEL_PACKAGE], APT_TIMEOUT_S, check=False)
+        out = run(["apt-cache", "depends", "--important", meta], APT_TIMEOUT_S, check=False)
         match = re.search(r"Depends: (linux-image-\S+)", out)
         if match:
             return match[1]
         if attempt == "as it is" and os.geteuid() == 0:
             run(["apt-get", "update", "-qq"], APT_TIMEOUT_S)
-    raise ImageError("apt knows no linux-image-cloud-amd64. Type: sudo apt-get update")
+    raise ImageError(f"apt knows no {meta}. Type: sudo apt-get update")
 
 
 def download(package: str, work: Path) -> Path:
