@@ -371,7 +371,7 @@ class Supervisor(LoopActor, Definitions, Discovery):
 
 
 def drivers_with(capability: Capability) -> list[str]:
-    """Return the kinds of drivers that declare a capability."""
+    """Return the schemes of the drivers that declare a capability: products of one kind may differ in it."""
     found = []
     for scheme in DRIVERS:
         try:
@@ -379,7 +379,7 @@ def drivers_with(capability: Capability) -> list[str]:
         except ImportError:
             continue
         if capability in cls.capabilities:
-            found.append(cls.kind)
+            found.append(scheme)
     return sorted(found)
 
 

@@ -27,7 +27,7 @@ def list_domains(context: Context, options: Namespace) -> int:
         pattern=options.pattern,
         deadline_s=context.deadline_s,
     )
-    records.sort(key=lambda record: (record["id"] is None, record["id"] or 0, record["name"]))
+    records.sort(key=lambda record: (record["id"] is None, record["id"] or 0, record["name"], record["connection"]))
     plain = [
         name for name in ("uuid", "name", "id") if getattr(options, name)
     ]  # in virsh's order: uuid before name
@@ -35,17 +35,25 @@ def list_domains(context: Context, options: Namespace) -> int:
         for record in records:
             print(" ".join(str(record[name] if record[name] is not None else "-") for name in plain))  # type: ignore[literal-required]
         return OK
-    several = len({record["connection"] for record in records}) > 1
+    kinds = _kinds(context)
     titles = ["Id", "Name", "State"]
-    titles += ["Connection"] if several else []
+    titles += ["Kind", "Connection"] if kinds else []
     titles += ["Title"] if options.title else []
-    context.show_table(records, titles, (_row(record, several, options.title) for record in records))
+    context.show_table(records, titles, (_row(record, kinds, options.title) for record in records))
     return OK
 
 
-def _row(record: DomainRecord, several: bool, title: bool) -> list[Any]:
+def _kinds(context: Context) -> dict[str, str]:
+    """Return the kind of each connection by URI where a table has to tell them apart; else nothing."""
+    if context.json or context.connection is not None:
+        return {}
+    found = context.client.connection.list(deadline_s=context.deadline_s)
+    return {info["uri"]: info["kind"] for info in found} if len(found) > 1 else {}
+
+
+def _row(record: DomainRecord, kinds: dict[str, str], title: bool) -> list[Any]:
     row: list[Any] = [record["id"], record["name"], state_text(record)]
-    row += [record["connection"]] if several else []
+    row += [kinds.get(record["connection"]), record["connection"]] if kinds else []
     row += [record["title"]] if title else []
     return row
 
