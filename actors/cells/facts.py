@@ -46,9 +46,10 @@ class Titled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resized:
-    """The guest has another size now, or the definition of one that does not run."""
+    """The running guest has another size now (`live`), or its definition has (`defined`)."""
 
-    size: Size
+    live: Size | None = None
+    defined: Size | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

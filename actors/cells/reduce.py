@@ -50,15 +50,20 @@ def _lifecycle(event: str, detail: str, **data: Any) -> tuple[Change, ...]:
 def _defined(s: Snapshot, f: own.Defined) -> Outcome:
     size = s.size if s.active else f.size
     detail = "updated" if s.persistent else f.detail
-    return replace(s, name=f.name, title=f.title, size=size, persistent=True), _lifecycle("defined", detail)
+    after = replace(s, name=f.name, title=f.title, size=size, defined=f.size, persistent=True)
+    return after, _lifecycle("defined", detail)
 
 
 def _made_transient(s: Snapshot, f: own.MadeTransient) -> Outcome:
-    return replace(s, persistent=False, autostart=False), _lifecycle("undefined", "removed")
+    return replace(s, persistent=False, autostart=False, defined=None), _lifecycle("undefined", "removed")
 
 
 def _resized(s: Snapshot, f: own.Resized) -> Outcome:
-    return (replace(s, size=f.size), _NONE) if f.size != s.size else (s, _NONE)
+    defined = f.defined or s.defined
+    size = (f.live or s.size) if s.active else (defined or s.size)
+    if (size, defined) == (s.size, s.defined):
+        return s, _NONE
+    return replace(s, size=size, defined=defined), _NONE
 
 
 def _undefined(s: Snapshot, f: own.Undefined) -> Outcome:
@@ -125,7 +130,7 @@ def _exited(s: Snapshot, f: driver.Exited) -> Outcome:
         return s, _NONE
     after = replace(
         s, state=State.SHUTOFF, reason=f.reason, id=None, pid=None, started_at=0.0, stuck=None, zombie="",
-        starting=False,
+        starting=False, size=s.defined or s.size,
     )  # fmt: skip
     data: dict[str, Any] = {}
     if f.status is not None:

@@ -45,6 +45,8 @@ class Snapshot:
     autostart: bool = False
     title: str = ""
     size: Size = Size()
+    defined: Size | None = None
+    """The definition's size, which a running guest's may differ from; None for transient domains."""
     incarnation: int = 0
     version: int = 1
     starting: bool = False

@@ -23,12 +23,12 @@ def stored(actor: DomainActor) -> StoredDomain:
     """Return what is stored of the domain now."""
     snapshot = actor.cell.snapshot
     return StoredDomain(
-        connection=snapshot.connection, name=snapshot.name, title=snapshot.title, size=snapshot.size,
-        autostart=snapshot.autostart,
+        connection=snapshot.connection, name=snapshot.name, title=snapshot.title,
+        size=snapshot.defined or snapshot.size, autostart=snapshot.autostart,
     )  # fmt: skip
 
 
-async def _save(actor: DomainActor, record: StoredDomain, xml: str | None) -> None:
+async def save(actor: DomainActor, record: StoredDomain, xml: str | None) -> None:
     services = actor.supervisor.services
     uuid = actor.entry.uuid
     ops: list[Operation] = [Put(DOMAIN + uuid, record.pack(), if_version=actor.entry.stored_version)]
@@ -50,7 +50,7 @@ async def define(actor: DomainActor, args: dict[str, Any], call: PendingCall | N
     )  # fmt: skip
     await register(actor, args["xml"])
     try:
-        await _save(actor, record, args["xml"])
+        await save(actor, record, args["xml"])
     except MechaneError:
         if not actor.entry.visible:
             actor.supervisor.remove(actor.entry)
@@ -88,7 +88,7 @@ async def set_autostart(actor: DomainActor, args: dict[str, Any], call: PendingC
     """Say whether the domain starts with the node."""
     wanted = bool(args["autostart"])
     if actor.cell.snapshot.autostart != wanted:
-        await _save(actor, replace(stored(actor), autostart=wanted), None)
+        await save(actor, replace(stored(actor), autostart=wanted), None)
         actor.cell.put(facts.AutostartSet(autostart=wanted))
     return actor.cell.packed_record()
 
@@ -105,7 +105,7 @@ async def set_metadata(actor: DomainActor, args: dict[str, Any], call: PendingCa
     record = replace(stored(actor), title=value or "") if kind == "title" else stored(actor)
     if actor.cell.snapshot.persistent:
         await register(actor, changed)
-        await _save(actor, record, changed)
+        await save(actor, record, changed)
     else:
         await actor.supervisor.change_transient(actor.entry, changed)
     actor.cell.put(facts.Titled(title=(value or "") if kind == "title" else None))
@@ -125,7 +125,7 @@ async def rename(actor: DomainActor, args: dict[str, Any], call: PendingCall | N
     supervisor.services.directory.rename(entry, new)
     try:
         await register(actor, xml, name=new)
-        await _save(actor, replace(stored(actor), name=new), xml)
+        await save(actor, replace(stored(actor), name=new), xml)
     except BaseException:
         supervisor.services.directory.rename_back(entry, new)
         raise

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from ...config.errors import OperationInvalid
 from ...hypervisors.contract import Capability, Target
 from ..cells import facts
+from ..cells.snapshot import Size
 from ..router.pending import PendingCall
 from ..stores.aio import apply, fetch
-from ..stores.interface import Operation, Put
+from ..stores.interface import Put
 from .changing import target_of
-from .stored import RUN, XML, StoredRun
+from .defining import save, size_of, stored
+from .stored import RUN, StoredRun
 
 if TYPE_CHECKING:
     from .actor import DomainActor
@@ -62,20 +64,31 @@ def _where(actor: DomainActor, args: dict[str, Any]) -> tuple[bool, bool]:
 async def _change(actor: DomainActor, args: dict[str, Any], edit: Edit, verb: str) -> bytes:
     live, config = _where(actor, args)
     supervisor, snapshot, device = actor.supervisor, actor.cell.snapshot, args["device"]
-    ops: list[Operation] = []
+    changed = ""
     if live and config and verb == "attach_device":
         device = _settled(await supervisor.definition(actor.entry), device)
     if config:
         changed = edit(await supervisor.definition(actor.entry), device).decode()
         await supervisor.driver.define(Target(uuid=snapshot.uuid, name=snapshot.name), changed)
-        ops.append(Put(XML + snapshot.uuid, changed.encode()))
     if live:
         supervisor.need(Capability.HOTPLUG, f"domain.{verb}")
         await _change_live(actor, device, verb)
-    if ops:
-        await apply(supervisor.services.definitions, ops)
-        actor.entry.xml_version += 1
+    if changed:
+        await _store(actor, changed)
     return actor.cell.packed_record()
+
+
+async def _store(actor: DomainActor, changed: str) -> None:
+    """Make a changed definition durable, with the size that it describes."""
+    size = _described(changed)
+    await save(actor, replace(stored(actor), size=size), changed)
+    actor.cell.put(facts.Resized(defined=size))
+
+
+def _described(xml: str) -> Size:
+    from ...config import domain as model
+
+    return size_of(dict(model.summary_of(model.parse(xml)).to_map()))
 
 
 async def set_vcpus(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
@@ -97,11 +110,7 @@ async def set_vcpus(actor: DomainActor, args: dict[str, Any], call: PendingCall 
         supervisor.need(Capability.VCPUS, "domain.set_vcpus")
         await _change_live(actor, count, "set_vcpus")
     if changed:
-        await apply(supervisor.services.definitions, [Put(XML + snapshot.uuid, changed.encode())])
-        actor.entry.xml_version += 1
-    if live or not snapshot.active:
-        size = replace(snapshot.size, vcpus=count) if not maximum else replace(snapshot.size, max_vcpus=count)
-        actor.cell.put(facts.Resized(size=replace(size, vcpus=min(size.vcpus, size.max_vcpus))))
+        await _store(actor, changed)
     return actor.cell.packed_record()
 
 
@@ -128,6 +137,7 @@ async def _change_live(actor: DomainActor, device: str | int, verb: str) -> None
         kept = live_xml
     changed = replace(run, live_xml=live_xml, xml=kept, handle=handle)
     await apply(services.runtime, [Put(RUN + uuid, changed.pack())])
+    actor.cell.put(facts.Resized(live=_described(live_xml)))
 
 
 async def unplugged(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:

@@ -10,15 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...config.errors import MechaneError, NotFound
-from ...hypervisors.contract import Capability, Target
+from ...hypervisors.contract import Capability
+from .changing import target_of
 
 if TYPE_CHECKING:
     from .actor import DomainActor
-
-
-def _target(actor: DomainActor) -> Target:
-    snapshot = actor.cell.snapshot
-    return Target(uuid=snapshot.uuid, name=snapshot.name, incarnation=snapshot.incarnation, id=snapshot.id)
 
 
 def kept_by_hypervisor(actor: DomainActor) -> bool:
@@ -40,7 +36,7 @@ async def register(actor: DomainActor, xml: str, *, name: str = "") -> None:
     if not kept_by_hypervisor(actor):
         return  # the connection had it checked already
     try:
-        target = _target(actor)
+        target = target_of(actor)
         await actor.supervisor.driver.define(replace(target, name=name or target.name), xml)
     except MechaneError:
         if not actor.entry.visible:
@@ -52,7 +48,7 @@ async def unregister(actor: DomainActor) -> None:
     """Have the hypervisor forget a transient domain that ended."""
     if kept_by_hypervisor(actor):
         try:
-            await actor.supervisor.driver.undefine(_target(actor))
+            await actor.supervisor.driver.undefine(target_of(actor))
         except MechaneError as error:
             actor.supervisor.log.warning("%s stays registered: %s", actor.cell.snapshot.name, error)
 
@@ -60,7 +56,7 @@ async def unregister(actor: DomainActor) -> None:
 async def registered(actor: DomainActor) -> bool:
     """Ask the hypervisor whether it has a definition of the domain now."""
     try:
-        await actor.supervisor.driver.get_definition(_target(actor))
+        await actor.supervisor.driver.get_definition(target_of(actor))
     except NotFound:
         return False
     return True

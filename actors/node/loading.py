@@ -63,7 +63,8 @@ def _take(
     running = run is not None and run.phase == "running"
     snapshot = Snapshot(
         uuid=uuid, name=record.name, node=services.node, connection=record.connection, title=record.title,
-        size=record.size, autostart=record.autostart, persistent=version > 0, incarnation=incarnation,
+        size=record.size, defined=record.size if version > 0 else None, autostart=record.autostart,
+        persistent=version > 0, incarnation=incarnation,
         state=State(run.state) if run and running else State.SHUTOFF,
         reason=run.reason if run and running else "unknown",
         id=run.id if run and running else None, starting=run is not None,
