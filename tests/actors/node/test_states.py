@@ -69,20 +69,20 @@ def test_devices_change_live_in_the_definition_or_both(rpc: Rpc, domain: str) ->
 
 def test_sizes_follow_the_definition_once_the_guest_is_off(node: NodeProcess, rpc: Rpc) -> None:
     name = "resized"
-    domain = rpc.call("domain.define_xml", xml=xml(name))["uuid"]
-    rpc.call("domain.start", domain=domain)
-    larger = xml(name, uuid=domain).replace("<memory unit='MiB'>64", "<memory unit='MiB'>128")
+    made = rpc.call("domain.define_xml", xml=xml(name))["uuid"]
+    rpc.call("domain.start", domain=made)
+    larger = xml(name, uuid=made).replace("<memory unit='MiB'>64", "<memory unit='MiB'>128")
     rpc.call("domain.define_xml", xml=larger)
-    assert rpc.call("domain.get_info", domain=domain)["max_memory_kib"] == 65536
-    rpc.call("domain.set_autostart", domain=domain, autostart=True)
-    rpc.call("domain.set_autostart", domain=domain, autostart=False)
-    rpc.call("domain.destroy", domain=domain)
-    assert rpc.call("domain.get_info", domain=domain)["max_memory_kib"] == 131072
-    rpc.call("domain.set_vcpus", domain=domain, count=1)
-    assert rpc.call("domain.get_info", domain=domain)["vcpus"] == 1
+    assert rpc.call("domain.get_info", domain=made)["max_memory_kib"] == 65536
+    rpc.call("domain.set_autostart", domain=made, autostart=True)
+    rpc.call("domain.set_autostart", domain=made, autostart=False)
+    rpc.call("domain.destroy", domain=made)
+    assert rpc.call("domain.get_info", domain=made)["max_memory_kib"] == 131072
+    rpc.call("domain.set_vcpus", domain=made, count=1)
+    assert rpc.call("domain.get_info", domain=made)["vcpus"] == 1
     node.stop()
     node.start()
     with node.connect() as again:
-        info = again.call("domain.get_info", domain=domain)
+        info = again.call("domain.get_info", domain=made)
         assert (info["max_memory_kib"], info["vcpus"]) == (131072, 1)
-        again.call("domain.undefine", domain=domain)
+        again.call("domain.undefine", domain=made)
