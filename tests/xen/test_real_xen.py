@@ -159,10 +159,10 @@ FILES = (
     PV + r'disk = [ "vdev=xvda,backendtype=qdisk,target=rbd:p/i:auth_supported=none:mon_host=a\\:6321\\;b" ]' + "\n",
     PV + 'vif = [ "mac=00:16:3e:00:00:01,bridge=br0,ip=10.0.0.1 10.0.0.2,script=vif-bridge,rate=10240KB/s" ]\n',
     PV + 'vfb = [ "vnc=1,vncunused=1,vnclisten=127.0.0.1,vncpasswd=secret" ]\nmax_grant_frames = 64\ne820_host = 1\n',
-    PV + 'channel = [ "connection=socket,path=/run/c,name=org.example" ]\npci = [ "0000:02:1f.7,permissive=1,seize=1" ]\n',
+    PV + 'channel = [ "connection=socket,path=/run/c,name=org.example" ]\npci = [ "02:1f.7,permissive=1,seize=1" ]\n',
     PV + 'type = "pvh"\ncmdline = "x"\non_crash = "coredump-destroy"\ncpus = "0-1"\n',
     HVM + 'vcpus = 2\ncpus = [ "0", "1" ]\ncpu_weight = 512\ncap = 150\nnestedhvm = 0\ncpuid = "host,tm=0,htt=x"\n',
-    HVM + 'vnc = 1\nvncdisplay = 5\nvncunused = 0\nvga = "stdvga"\nserial = [ "pty", "file:/tmp/x" ]\nsoundhw = "hda"\n',
+    HVM + 'vnc = 1\nvncdisplay = 5\nvncunused = 0\nvga = "stdvga"\nserial = [ "pty", "null" ]\nsoundhw = "hda"\n',
     HVM + 'disk = [ "/a,raw,hda,w", "file:/cd.iso,hdc:cdrom,r", ",,hdd:cdrom,r" ]\nbios = "ovmf"\nviridian = 1\n',
     HVM + 'memory = 4096\nvcpus = 2\nvnuma = [ [ "pnode=0", "size=4096", "vcpus=0-1", "vdistances=10" ] ]\n',
 )
