@@ -35,7 +35,7 @@ def complete(domain: Domain, *, random: RandomBytes = os.urandom) -> Domain:
     domain.on_crash = domain.on_crash or "destroy"
     _number_controllers(domain)
     if domain.os.type.name == "hvm":
-        _pair_console_with_serial(domain)
+        pair_console_with_serial(domain)
     _number_ports(domain)
     for element in parts(domain):
         element.fill(filling)
@@ -99,7 +99,7 @@ def _number_controllers(domain: Domain) -> None:
             controller.index = lowest[controller.type] = index
 
 
-def _pair_console_with_serial(domain: Domain) -> None:
+def pair_console_with_serial(domain: Domain) -> None:
     """The first console of a machine is its first serial port; whichever is missing follows the other."""
     devices = domain.devices
     first = devices.consoles[0] if devices.consoles else None

@@ -14,7 +14,7 @@ from ..xml.binding import bind, write
 from ..xml.children import Child
 from ..xml.node import XmlNode
 from ..xml.reader import read
-from .completion import complete, parts
+from .completion import complete, pair_console_with_serial, parts
 from .device import Device
 from .document import LiveInfo, format, parse
 from .domain import Domain
@@ -125,12 +125,13 @@ def remove(domain: Domain, device: bytes | str) -> Any:
     """
     found = find_device(domain, device)
     field = _field(found)
+    first = domain.devices.serials[0] if domain.devices.given("serials") else None
     if field.many:
         _drop(getattr(domain.devices, field.name), found)
     else:
         domain.devices.__dict__.pop(field.name)
-    if field.xml == "serial":
-        _drop_console(domain, found)
+    if found is first:
+        _follow_serial(domain)
     elif field.xml == "memory":
         _lessen_memory(domain)
     return found
@@ -219,12 +220,16 @@ def _drop(kept: list[Any], device: Any) -> None:
     del kept[_position(kept, device)]
 
 
-def _drop_console(domain: Domain, serial: Any) -> None:
-    """Take out the console that is only another name of a serial port."""
-    kept = domain.devices.consoles
-    for console in list(kept):
-        if console.target.type in (None, "serial") and console.target.port == serial.target.port:
-            _drop(kept, console)
+def _follow_serial(domain: Domain) -> None:
+    """Let the console that was another name of the first serial port be that of the one that is first now."""
+    consoles, serials = domain.devices.consoles, domain.devices.serials
+    if consoles and consoles[0].target.type in (None, "serial"):
+        del consoles[0]
+        if serials:
+            pair_console_with_serial(domain)
+            if serials[0].given("alias"):
+                consoles = domain.devices.consoles
+                consoles[0].alias = serials[0].alias.copy()
 
 
 def _lessen_memory(domain: Domain) -> None:

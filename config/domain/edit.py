@@ -49,7 +49,8 @@ def set_vcpus(xml: bytes | str, count: int, *, maximum: bool = False) -> bytes:
     if count < 1 or (count > most and not maximum):
         raise InvalidArgument(
             f"the domain cannot have {count} processors",
-            remedy=f"Give it 1 to {most}, or raise the maximum (--maximum)", path="count", value=count, allowed=f"1 to {most}",
+            remedy=f"Give it 1 to {most}, or raise the maximum (--maximum)", path="count", value=count,
+            allowed=f"1 to {most}",
         )  # fmt: skip
     now = min(vcpu.current or most, count) if maximum else count
     vcpu.maximum = count if maximum else most

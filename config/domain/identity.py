@@ -20,7 +20,7 @@ from .disk import Disk
 from .hostdev import Hostdev
 
 Facts = Iterator[tuple[str, Any]]
-"""Path below the element, and the value there; None: not said."""
+"""Path below the element ('' for what there is one of), and the value there; None: not said."""
 
 DEVICE_FIELDS: dict[str, Child] = {
     field.xml: field for field in Devices.FIELDS if isinstance(field, Child) and field.xml != "redirfilter"
@@ -61,7 +61,8 @@ def same_device(one: Any, other: Any) -> bool:
 
 def describe(device: Any) -> str:
     """Return how to name a device in an error: its tag and what makes it the one it is."""
-    facts = [f"{path.replace('/@', ' ').lstrip('@')} {value}" for path, value in _facts(device) if value is not None]
+    known = [(path.replace("/@", " ").lstrip("@"), value) for path, value in _facts(device)]
+    facts = [f"{path} {value}" for path, value in known if path and value is not None]
     if isinstance(device, Device) and device.given("alias"):
         facts.insert(0, f"alias {device.alias.name}")
     return " ".join([f"<{tag_of(device)}>", *(["with", ", ".join(facts)] if facts else [])])
@@ -149,6 +150,13 @@ def _input(item: Any) -> Facts:
     yield "source", (source.dev or source.evdev) if source is not None else None
 
 
+def _memory(item: Any) -> Facts:
+    yield "@model", item.model
+    yield "target/size", item.target.size
+    yield "target/node", item.target.node
+    yield "source/path", item.source.path
+
+
 def _one(path: str, get: Callable[[Any], Any]) -> Callable[[Any], Facts]:
     def facts(item: Any) -> Facts:
         yield path, get(item)
@@ -166,11 +174,11 @@ _RULES: dict[str, Callable[[Any], Facts]] = {
     "console": _console,
     "channel": _channel,
     "input": _input,
+    "memory": _memory,
     "shmem": _one("@name", lambda item: item.name),
     "filesystem": _one("target/@dir", lambda item: item.target.dir),
     "lease": _one("key", lambda item: item.key),
-    "graphics": _one("@type", lambda item: item.type),
+    "graphics": _one("type", lambda item: item.type),
     "watchdog": _one("@model", lambda item: item.model),
-    "tpm": _one("@type", lambda item: None),
-    "vsock": _one("@type", lambda item: None),
+    **dict.fromkeys(("tpm", "vsock", "memballoon", "iommu", "nvram", "pstore"), _one("", lambda item: True)),
 }

@@ -20,6 +20,8 @@ from .watch import Watch
 
 TAKE_BACK_S = 20.0
 """Seconds that a guest has to let go of a device that was plugged in vain."""
+INLINE_S = 5.0
+"""Seconds of that for which the caller waits; then it goes on in the background."""
 BUSY_S = 0.05
 BUSY_TRIES = 40
 """A backend may be held for an instant after its device is gone: QEMU frees devices behind a grace period."""
@@ -49,7 +51,7 @@ class Runner:
                 done.append(step)
                 await self._change(monitor, step.command)
         except MonitorError:
-            await asyncio.shield(self._keep(self._take_back(guest, monitor, done[:-1])))
+            await asyncio.wait({self._keep(self._take_back(guest, monitor, done[:-1]))}, timeout=INLINE_S)
             raise
         except BaseException:
             self._shop.later(self._take_back(guest, monitor, done))

@@ -65,6 +65,7 @@ def plan_update(
     domain = parse(xml)
     made = read_device(device)
     before = replace(domain, made).copy()
+    _inherit(before, made)
     alias = before.alias.name if hasattr(before, "alias") else None
     domain = plan_running(domain, emulator)
     validate(domain)
@@ -92,6 +93,18 @@ def _same(domain: Domain, made: Any, alias: str | None) -> Any:
     if alias is not None:
         return next(item for item in kept if item.alias.name == alias)
     return find(kept, made)[0]
+
+
+def _inherit(before: Any, made: Any) -> None:
+    """Give a device what the start chose for it, where the caller leaves it open."""
+    if isinstance(made, Graphics) and made.port in (None, 0, -1):
+        for name in ("port", "tls_port", "autoport", "websocket"):
+            if getattr(made, name) in (None, 0, -1):
+                setattr(made, name, getattr(before, name))
+    elif isinstance(made, Interface) and made.target.dev is None:
+        made.target.dev = before.target.dev
+    elif isinstance(made, MemoryDevice):
+        made.target.current = before.target.current
 
 
 def _keep_shown(before: Disk, after: Disk) -> None:
