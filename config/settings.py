@@ -143,6 +143,18 @@ class QemuSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LxcSettings:
+    """Containers of lxc:///system."""
+
+    paths: tuple[str, ...] = _key(
+        ("/var/lib/lxc",), "folders of containers that others than mechane define and start; they are shown too"
+    )
+    allow_host_network: bool = _key(
+        False, "take containers without interface and privnet, which share the host's own network"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisionSettings:
     """When something that keeps crashing is quarantined."""
 
@@ -175,6 +187,7 @@ class Settings:
     tls: TlsSettings
     store: StoreSettings
     qemu: QemuSettings
+    lxc: LxcSettings
     supervision: SupervisionSettings
     watchdog: WatchdogSettings
     limits: Any
@@ -198,6 +211,7 @@ SECTIONS: dict[str, type[Any]] = {
     "tls": TlsSettings,
     "store": StoreSettings,
     "qemu": QemuSettings,
+    "lxc": LxcSettings,
     "supervision": SupervisionSettings,
     "watchdog": WatchdogSettings,
 }
