@@ -201,6 +201,8 @@ def spec_of(disk: Disk) -> str:
 
     Raises: ConfigUnsupported for a format, driver or source that xl does not have.
     """
+    if disk.device not in ("disk", "cdrom"):
+        raise _unsupported("@device", disk.device, ["disk", "cdrom"])
     back = {xml: xl for xl, xml in FORMATS.items()}
     kind = disk.driver.type or "raw"
     if kind not in back:

@@ -15,6 +15,10 @@ from .options import joined
 from .screens import CARDS, VNC_BASE, VRAM_KIB
 from .write_machine import Written
 
+LACKING = ("leases", "filesystems", "smartcards", "tpms", "redirdevs", "hubs", "watchdogs", "rngs", "nvram", "shmems",
+           "memories", "cryptos", "iommu", "vsock", "pstore")  # fmt: skip
+"""Devices that xl has no setting for."""
+
 
 def device_settings(domain: Domain, kind: str) -> Written:
     """Return the settings of all devices.
@@ -22,6 +26,7 @@ def device_settings(domain: Domain, kind: str) -> Written:
     Raises: ConfigUnsupported for what Xen does not have.
     """
     devices, hvm, out = domain.devices, kind == "hvm", Written()
+    _refuse_lacking(domain)
     if devices.emulator:
         out.append(("device_model_override", devices.emulator))
     if domain.xen_commandline is not None and domain.xen_commandline.args:
@@ -30,9 +35,8 @@ def device_settings(domain: Domain, kind: str) -> Written:
     if devices.interfaces:
         out.append(("vif", [vif_of(card, hvm=hvm) for card in devices.interfaces]))
     out += _limits(domain)
-    disks = [disk for disk in devices.disks if disk.device != "floppy"]
-    if disks:
-        out.append(("disk", [spec_of(disk) for disk in disks]))
+    if devices.disks:
+        out.append(("disk", [spec_of(disk) for disk in devices.disks]))
     out += _host_devices(domain)
     if hvm:
         out += _ports(domain)
@@ -41,6 +45,13 @@ def device_settings(domain: Domain, kind: str) -> Written:
     if devices.channels:
         out.append(("channel", [_channel(each) for each in devices.channels if each.target.type == "xen"]))
     return out
+
+
+def _refuse_lacking(domain: Domain) -> None:
+    for field in domain.devices.FIELDS:
+        if field.name in LACKING and domain.devices.given(field.name):
+            raise ConfigUnsupported(f"Xen has no <{field.xml}> device", remedy="leave it out",
+                                    path=f"/domain/devices/{field.xml}", value=field.xml)  # fmt: skip
 
 
 def _limits(domain: Domain) -> Written:

@@ -244,7 +244,9 @@ def test_sound_inputs_and_what_is_left_out() -> None:
     "device",
     ["<disk type='network'><source protocol='nbd' name='a'><host name='h'/></source><target dev='xvda'/></disk>",
      "<disk type='file'><driver name='qemu' type='vmdk'/><source file='/a'/><target dev='xvda'/></disk>",
-     "<interface type='user'/>", "<graphics type='rdp'/>", "<sound model='usb'/>",
+     "<interface type='user'/>", "<graphics type='rdp'/>",
+     "<rng model='virtio'><backend model='random'>/dev/random</backend></rng>",
+     "<disk type='file' device='floppy'><source file='/a'/><target dev='fda'/></disk>", "<sound model='usb'/>",
      "<hostdev mode='subsystem' type='scsi'><source><adapter name='a'/></source></hostdev>"],
 )  # fmt: skip
 def test_what_xen_does_not_have_is_refused_by_name(device: str) -> None:
