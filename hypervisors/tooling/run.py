@@ -44,7 +44,7 @@ PACKAGES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolResult:
-    """What a tool said. `status` is negative for the number of a signal that ended it."""
+    """What a tool said; secrets in `argv` are masked. `status` is negative for the number of a signal."""
 
     argv: tuple[str, ...]
     status: int
@@ -68,7 +68,7 @@ class ToolResult:
 
     def failure(self, remedy: str = "look at the tool's message") -> ToolFailed:
         """Return the error that describes this result."""
-        shown = masked(self.argv, self.secrets)
+        shown = list(self.argv)
         said = (self.stderr.strip() or self.stdout.strip())[-STDERR_TAIL:]
         for secret in self.secrets:
             said = said.replace(secret, "***") if secret else said
@@ -123,7 +123,7 @@ async def run_tool(
     finally:
         run.close()
     return ToolResult(
-        argv=tuple(argv), status=process.returncode or 0, stdout=run.text(0), stderr=run.text(1),
+        argv=tuple(masked(argv, secrets)), status=process.returncode or 0, stdout=run.text(0), stderr=run.text(1),
         truncated=run.truncated, secrets=tuple(secrets),
     )  # fmt: skip
 

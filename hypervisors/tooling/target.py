@@ -180,6 +180,16 @@ class SshHost:
             await run_tool([self._ssh, *self._options, "-O", "exit", self._where], deadline_s=5.0)
 
 
+async def refuse_existing(host: LocalHost | SshHost, path: str, *, deadline_s: float) -> None:
+    """Refuse to write where something lies already, for tools that would overwrite it.
+
+    Raises:
+        OperationFailed: something does.
+    """
+    if (await host.run(["test", "-e", path], deadline_s=deadline_s)).status == 0:
+        raise OperationFailed(f"{path} cannot be made: it exists", remedy="name a new file", path=path)
+
+
 def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file whole or not at all, synced to the disk. Blocks."""
     fresh = path.with_name(f"{path.name}.new")
