@@ -65,6 +65,8 @@ class VmwareBase(ToolDriver):
         self._rest = Vmrest(url, Path(secret) if secret else None) if url else None
         self._rest_failed = ""
         self._asked: set[asyncio.Task[None]] = set()
+        self._made: set[str] = set()
+        """Guests whose definition their start wrote: nobody had defined them."""
 
     # ---- the hypervisor
 
@@ -106,7 +108,7 @@ class VmwareBase(ToolDriver):
             state, reason = State.SHUTOFF, "saved" if machine.saved else "unknown"
         return NativeGuest(
             uuid=machine.uuid, name=machine.name, state=state, reason=reason, native_id=str(pid) if pid else "",
-            pid=pid, persistent=machine.ours and not machine.transient, xml=xml,
+            pid=pid, persistent=machine.ours, xml=xml,
         )  # fmt: skip
 
     async def _running(self) -> list[str]:
@@ -156,9 +158,7 @@ class VmwareBase(ToolDriver):
             raise ConfigUnsupported(
                 f"{old.path} lies outside of {self.library.folder}", remedy="change it with the program that made it"
             )
-        await self._files(
-            self.library.write, target.uuid, target.name, xml, old, hardware=self._hardware, transient=False
-        )
+        await self._files(self.library.write, target.uuid, target.name, xml, old, hardware=self._hardware)
         await self.look()
 
     async def undefine(self, target: Target) -> None:
@@ -199,9 +199,8 @@ class VmwareBase(ToolDriver):
         machine = self.machines.get(target.uuid)
         if machine is None:
             write = self.library.write
-            await self._files(
-                write, target.uuid, target.name, request.xml, None, hardware=self._hardware, transient=True
-            )
+            self._made.add(target.uuid)
+            await self._files(write, target.uuid, target.name, request.xml, None, hardware=self._hardware)
             await self.look()
             machine = await self._machine(target)
         request.cancel.check()
@@ -240,10 +239,12 @@ class VmwareBase(ToolDriver):
         self.paused.discard(target.uuid)
 
     async def clean(self, target: Target) -> None:
-        """Forget that it was paused; remove the definition of a guest that was for one run."""
+        """Forget that it was paused; a start that failed takes the definition back that it wrote itself."""
         self.paused.discard(target.uuid)
+        made = target.uuid in self._made
+        self._made.discard(target.uuid)
         machine = self.machines.get(target.uuid)
-        if machine is not None and machine.transient and machine.ours:
+        if made and target.uuid in self.watched and machine is not None:
             await self._files(self.library.remove, machine)
             self.machines.pop(target.uuid, None)
 

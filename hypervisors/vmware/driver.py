@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from ...config.errors import Unsupported
+from ...config.errors import NotFound, Unsupported
 from ...config.states import State
 from ..abilities import SnapshotInfo
-from ..contract import Capability, Target
+from ..contract import Capability, DriverEnv, Target
+from ..tooling.base import Watched
 from ..tooling.run import ToolResult
 from . import snapshots, vmrun
 from .base import VmwareBase
@@ -38,6 +40,10 @@ class VmwareDriver(VmwareBase):
     schemes = ("vmwarews", "vmwarefusion")
     capabilities = _ALL | {Capability.SUSPEND, Capability.SNAPSHOTS}
 
+    def __init__(self, env: DriverEnv, **clocks: Any) -> None:
+        super().__init__(env, **clocks)
+        self._notes = snapshots.Notes(env.state_dir / "snapshots")
+
     # ---- pausing
 
     async def suspend(self, target: Target) -> None:
@@ -61,45 +67,74 @@ class VmwareDriver(VmwareBase):
         text = await self.command(target, "listSnapshots", "showTree", deadline_s=self.env.deadlines.query_s)
         tree = vmrun.snapshot_tree(ToolResult(argv=("vmrun", "listSnapshots"), status=0, stdout=text, stderr=""))
         machine = await self._machine(target)
-        found: Sequence[SnapshotInfo] = await self._files(snapshots.described, machine.real, tree)
+        found: Sequence[SnapshotInfo] = await self._files(self._notes.described, target.uuid, machine.real, tree)
         return found
 
     async def create_snapshot(
         self, target: Target, name: str, *, description: str, memory: bool
     ) -> SnapshotInfo:
-        """Take a snapshot; of a running guest always with its memory, for the product knows no other.
+        """Take a snapshot; of a running guest always with its memory, for vmrun takes no other.
 
         Raises:
-            Unsupported: a description is given: vmrun takes none.
+            OperationInvalid: the name is taken.
         """
         snapshots.checked_name(name)
-        if description:
-            raise Unsupported("vmrun takes no description of a snapshot", remedy="leave the description out")
+        watched = self.watched.get(target.uuid)
+        note = SnapshotInfo(
+            name=name, description=description, memory=watched is not None, created_at=self.wall(),
+            state=str(watched.state) if watched is not None else "shutoff",
+        )  # fmt: skip
         await self.command(target, "snapshot", name, deadline_s=self.env.deadlines.tool_s)
+        await self._files(self._notes.put, target.uuid, note)
         return await self._snapshot(target, name)
 
     async def _snapshot(self, target: Target, name: str) -> SnapshotInfo:
-        made = [each for each in await self.list_snapshots(target) if each.name == name]
-        return made[-1] if made else SnapshotInfo(name=name)
+        found = next((each for each in await self.list_snapshots(target) if each.name == name), None)
+        if found is None:
+            raise NotFound(f"{target.name} has no snapshot {name}", remedy="`snapshot-list` shows the names")
+        return found
 
     async def revert_snapshot(self, target: Target, name: str) -> None:
-        """Go back to a snapshot; a running guest ends by it, and may be started from there."""
+        """Go back to a snapshot; a running guest goes on from its memory, or ends where there is none.
+
+        Raises:
+            NotFound: no snapshot has that name.
+        """
         snapshots.checked_name(name)
+        wanted = await self._snapshot(target, name)
         watched = self.watched.get(target.uuid)
-        if watched is not None:
-            watched.ends_as = "from_snapshot"
+        if watched is None:
+            await self.command(target, "revertToSnapshot", name, deadline_s=self.env.deadlines.tool_s)
+            return
+        watched.starting = True  # the product switches the guest off and on: no listing is to see an end in it
+        watched.generation += 1
         try:
             await self.command(target, "revertToSnapshot", name, deadline_s=self.env.deadlines.tool_s)
-        except BaseException:
-            if watched is not None:
-                watched.ends_as = ""
-            raise
-        self.paused.discard(target.uuid)
+            self.paused.discard(target.uuid)
+            if wanted.memory:
+                await self._go_on(watched)
+            else:
+                watched.ends_as = "from_snapshot"
+        finally:
+            watched.starting = False
         await self.look()
-        if watched is not None and not watched.gone:
-            watched.ends_as = ""
+
+    async def _go_on(self, watched: Watched) -> None:
+        """Start a guest from the memory of the snapshot that it was reverted to."""
+        target, limit_s = watched.target, self.env.deadlines.start_s
+        await self.command(target, "start", "nogui", deadline_s=limit_s)
+        guest = await self.until(target.uuid, lambda now: now is not None and now.active, limit_s)
+        assert guest is not None
+        watched.native_id, watched.pid = guest.native_id, guest.pid  # another process, and no reboot
+        self.changed(target, State.RUNNING, "from_snapshot", "resumed", "from_snapshot")
 
     async def delete_snapshot(self, target: Target, name: str) -> None:
         """Delete a snapshot; its children stay."""
         snapshots.checked_name(name)
         await self.command(target, "deleteSnapshot", name, deadline_s=self.env.deadlines.tool_s)
+        await self._files(self._notes.drop, target.uuid, name)
+
+    async def undefine(self, target: Target) -> None:
+        """Remove the .vmx, and our notes of its snapshots."""
+        await super().undefine(target)
+        await self._files(self._notes.forget, target.uuid)

@@ -22,8 +22,6 @@ from ..vmx.native import read, to_native
 from ..vmx.text import MAX_BYTES, VmxText, decode
 from .extras import read_extras, write_extras
 
-TRANSIENT = "mechane.transient"
-"""Entry of the .vmx of a guest that shall not outlive its run."""
 HEADLESS = {"uuid.action": "keep", "msg.autoAnswer": "TRUE"}
 """What keeps a start without a screen from waiting for an answer that nobody gives: was it moved or copied?"""
 MOST_FILES = 10_000
@@ -40,7 +38,6 @@ class Machine:
     name: str
     saved: bool = False
     """Suspended: its memory lies in a file beside it, and the next start goes on from there."""
-    transient: bool = False
     ours: bool = True
     """Whether it lies in the connection's folder."""
 
@@ -94,10 +91,7 @@ class Library:
             if old is not None:
                 return replace(old[1], path=path, ours=ours)
             return Machine(path=path, real=real, uuid=_derived(real), name=Path(real).stem, ours=ours)
-        machine = Machine(
-            path=path, real=real, uuid=uuid, name=name, saved=_saved(vmx, real), ours=ours,
-            transient=vmx.flag(TRANSIENT),
-        )  # fmt: skip
+        machine = Machine(path=path, real=real, uuid=uuid, name=name, saved=_saved(vmx, real), ours=ours)
         self._cache[real] = (mark, machine)
         return machine
 
@@ -124,7 +118,7 @@ class Library:
         read_extras(vmx, domain)
         return format(domain, secure=True)
 
-    def write(self, uuid: str, name: str, xml: str, old: Machine | None, *, hardware: int, transient: bool) -> str:
+    def write(self, uuid: str, name: str, xml: str, old: Machine | None, *, hardware: int) -> str:
         """Write the .vmx of a definition, new or in place of `old`; returns its path.
 
         Raises:
@@ -143,9 +137,6 @@ class Library:
             if vmx.string(entry) is None:
                 vmx.put(entry, value)
         write_extras(domain, vmx)
-        vmx.drop(TRANSIENT)
-        if transient:
-            vmx.put(TRANSIENT, transient)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             replace_file(path, str(vmx).encode())

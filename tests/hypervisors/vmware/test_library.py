@@ -20,7 +20,7 @@ def library(tmp_path: Path) -> Library:
 
 
 def define(library: Library, uuid: str = UUID, name: str = "web", old: Machine | None = None) -> Machine:
-    library.write(uuid, name, xml(uuid, name), old, hardware=10, transient=False)
+    library.write(uuid, name, xml(uuid, name), old, hardware=10)
     return next(each for each in library.scan([]) if each.uuid == uuid)
 
 
@@ -36,15 +36,15 @@ def test_a_definition_is_found_and_read_back(library: Library) -> None:
 def test_title_and_metadata_are_kept(library: Library) -> None:
     more = "<title>The \"web\"</title><metadata><a:b xmlns:a='urn:a'>x | y<c/></a:b></metadata><memory"
     text = xml(UUID, "web").replace("<memory", more, 1)
-    library.write(UUID, "web", text, None, hardware=10, transient=False)
+    library.write(UUID, "web", text, None, hardware=10)
     machine = library.scan([])[0]
     found, asked = parse(library.xml(machine)), parse(text)
     assert found.title == asked.title == 'The "web"'
     assert found.metadata == asked.metadata
-    library.write(UUID, "web", xml(UUID, "web"), machine, hardware=10, transient=False)
+    library.write(UUID, "web", xml(UUID, "web"), machine, hardware=10)
     assert "mechane." not in Path(machine.path).read_text()
     with pytest.raises(ConfigUnsupported, match="too long"):
-        library.write(UUID, "web", text.replace("The", "T" * 5000), machine, hardware=10, transient=False)
+        library.write(UUID, "web", text.replace("The", "T" * 5000), machine, hardware=10)
 
 
 def test_what_the_product_wrote_survives_a_new_definition(library: Library) -> None:
@@ -121,7 +121,7 @@ def test_undefining_keeps_the_disks(library: Library) -> None:
 def test_names_that_are_no_files_are_refused(library: Library) -> None:
     for name in ("..", "a/b", "-T"):
         with pytest.raises((ConfigUnsupported, Exception), match="name"):
-            library.write(UUID, name, xml(UUID, "web"), None, hardware=10, transient=False)
+            library.write(UUID, name, xml(UUID, "web"), None, hardware=10)
 
 
 def test_two_guests_of_one_name_have_folders_of_their_own(library: Library) -> None:

@@ -76,8 +76,9 @@ def test_snapshot_trees() -> None:
 
 def test_snapshots_without_a_readable_file_have_names(tmp_path: Path) -> None:
     vmx = tmp_path / "web.vmx"
+    notes = snapshots.Notes(tmp_path / "notes")
     (tmp_path / "web.vmsd").write_bytes(b"\xff\x00 no such file")
-    assert [each.name for each in snapshots.described(str(vmx), [("a", ""), ("b", "a")])] == ["a", "b"]
+    assert [each.name for each in notes.described("u", str(vmx), [("a", ""), ("b", "a")])] == ["a", "b"]
 
 
 def test_a_stale_process_number_is_nobody(tmp_path: Path) -> None:
