@@ -64,7 +64,8 @@ def read_devices(settings: Settings, devices: Devices, kind: str) -> None:
 def _controllers(settings: Settings, devices: Devices) -> list[Controller]:
     xenbus = Controller(type="xenbus", index=0)
     xenbus.max_grant_frames = settings.number("max_grant_frames")
-    xenbus.max_event_channels = settings.number("max_event_channels")
+    channels = settings.number("max_event_channels")
+    xenbus.max_event_channels = settings.number("event_channels") if channels is None else channels
     found = [xenbus]
     for bus in ("ide", "scsi"):
         used = {disk.address.controller or 0 for disk in devices.disks  # type: ignore[attr-defined]  # drives only

@@ -22,7 +22,8 @@ KNOWN = frozenset((
     "hap", "e820_host", "passthrough", "nestedhvm", "cpuid", "vnuma", "localtime", "rtc_timeoffset", "tsc_mode",
     "hpet", "on_poweroff", "on_reboot", "on_crash", "device_model", "device_model_override",
     "device_model_args", "device_model_args_pv", "device_model_args_pvh", "device_model_args_hvm", "disk",
-    "vif", "max_grant_frames", "max_event_channels", "usbctrl", "parallel", "serial", "channel", "usb",
+    "vif", "max_grant_frames", "max_event_channels", "event_channels",
+    "usbctrl", "parallel", "serial", "channel", "usb",
     "usbdevice", "vnc", "vnclisten", "vncdisplay", "vncunused", "vncpasswd", "keymap", "sdl", "display",
     "xauthority", "spice", "spicehost", "spiceport", "spicetls_port", "spicedisable_ticketing", "spicepasswd",
     "spiceagent_mouse", "spicevdagent", "spice_clipboard_sharing", "vfb", "vga", "stdvga", "videoram",
@@ -70,6 +71,18 @@ def to_native(xml: str | Domain) -> str:
         )  # fmt: skip
     kind = kind_of_domain(domain)
     return cfg.write([*machine_settings(domain, kind), *boot_settings(domain, kind), *device_settings(domain, kind)])
+
+
+def to_xl(xml: str) -> str:
+    """Return the xl.cfg that a guest is started from.
+
+    It is `to_native` with what xl reads under another name than libvirt writes: the limit of event channels.
+
+    Raises: as `to_native`.
+    """
+    domain = parse(xml)
+    limits = [bus.max_event_channels for bus in domain.devices.controllers if bus.type == "xenbus"]
+    return to_native(domain) + cfg.write([("event_channels", limit) for limit in limits if limit is not None])
 
 
 def left_out(text: str) -> list[str]:

@@ -178,7 +178,7 @@ def boot_settings(domain: Domain, kind: str) -> Written:
     elif domain.bootloader:
         out.append(("bootloader", domain.bootloader))
         if domain.bootloader_args:
-            out.append(("bootargs", domain.bootloader_args))
+            out.append(("bootloader_args", list(domain.bootloader_args.split())))
     out += [(name, value) for name, value in
             (("kernel", os.kernel), ("ramdisk", os.initrd), ("cmdline", os.cmdline)) if value]  # fmt: skip
     if kind == "hvm":

@@ -7,7 +7,7 @@ from mechane.config.domain import Domain
 from mechane.config.errors import ConfigUnsupported, InvalidArgument
 from mechane.hypervisors.xen import cfg
 from mechane.hypervisors.xen.disks import disk_of, spec_of
-from mechane.hypervisors.xen.native import from_native, left_out, to_native
+from mechane.hypervisors.xen.native import from_native, left_out, to_native, to_xl
 from mechane.hypervisors.xen.nics import interface_of, vif_of
 
 PV = 'name = "n"\nmemory = 64\n'
@@ -228,6 +228,14 @@ def test_channels_usb_and_pci() -> None:
     xen = model.features.xen
     assert xen is not None and xen.passthrough is not None and xen.e820_host is not None
     assert xen.passthrough.mode == "share_pt"
+
+
+def test_the_file_of_a_start_uses_xls_own_words() -> None:
+    model = read(PV + "event_channels = 2047\n")
+    assert model.devices.controllers[0].max_event_channels == 2047
+    text = PV + 'max_event_channels = 2047\nbootloader = "/usr/bin/pygrub"\nbootloader_args = [ "-q", "x" ]\n'
+    started = cfg.parse(to_xl(from_native(text)))
+    assert started["event_channels"] == 2047 and started["bootloader_args"] == ["-q", "x"]
 
 
 def test_sound_inputs_and_what_is_left_out() -> None:
