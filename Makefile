@@ -57,9 +57,10 @@ docs: setup ## write the generated pages of docs/ anew
 	$(BIN)/python -c 'import pathlib, mechane.hypervisors.matrix as m; pathlib.Path("docs/drivers.md").write_text(m.drivers_page())'
 
 conformance: setup ## the contract check for every driver; conversions and command lines against libvirt's samples
-	$(PYTEST) tests/conformance
-	@$(BIN)/python -m mechane.tests.conformance.conversions
-	@$(BIN)/python -m mechane.tests.hypervisors.qemu_argv.conformance
+	@status=0; \
+	for part in conformance.contract conformance.conversions hypervisors.qemu_argv.conformance; do \
+	  $(BIN)/python -m mechane.tests.$$part || status=1; \
+	done; exit $$status  # all three, whatever the first ones find
 
 test-kill: setup ## kill the node at random moments and at each named point (slow)
 	$(PYTEST) -m "slow and kill"

@@ -15,14 +15,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mechane.benchmarks import bare_qemu, sandbox, scenario, table
+from mechane.benchmarks import bare_qemu, connections, sandbox, scenario, table
 from mechane.benchmarks.libvirt_peer import LibvirtPeer
 from mechane.benchmarks.node_peer import NodePeer
 from mechane.tests.guest.xml import idle_xml
 from mechane.tests.stubs.install import install_stub
 from mechane.tests.support.paths import short_folder
 
-STEPS = ("lives", "at_once", "stopped", "calls", "hung", "restart", "many", "loaded", "stubs")
+STEPS = ("lives", "at_once", "stopped", "calls", "hung", "restart", "many", "loaded", "stubs", "connections")
 STUBS = 310
 STUBS_HUNG = 300
 
@@ -79,6 +79,10 @@ def run_all(wanted: Callable[[str], bool], without: str | None) -> tuple[dict[st
             done = stubs(node)
             sides["mechane"].update(done.figures)
             failures += done.failures
+    if wanted("connections"):
+        done = connections.measure()
+        sides["mechane"].update(done.figures)
+        failures += done.failures
     return sides, failures
 
 

@@ -70,6 +70,12 @@ class Measures:
         seconds = [timed(partial(self.client.domain.define_xml, xml)) for xml in documents]
         return {**summary(seconds), "total_s": sum(seconds)}
 
+    def define_on(self, connection: str, documents: list[str]) -> dict[str, Any]:
+        """Define domains on one of several connections."""
+        for xml in documents:
+            self.client.domain.define_xml(xml, connection=connection)
+        return {}
+
     def define_many(self, documents: list[str]) -> dict[str, Any]:
         """Define domains from XML, many in flight."""
         calls = [("domain.define_xml", {"xml": xml}) for xml in documents]
@@ -204,6 +210,18 @@ class Measures:
             high = during(self._state(self.client, healthy), HIGH_SECONDS)
             low = until_late(lambda: self.client.domain.get_stats(uuid, ["balloon"]), count, limit_s)
         return hung_figures(high, low, count)
+
+    def side_by_side(self, healthy: list[str], asked: list[str], count: int) -> dict[str, Any]:
+        """Time calls on healthy domains in turn, while another process asks each of `asked` every second."""
+        argv = [sys.executable, "-m", MODULE, self.address, "poll"]
+        for uuid in healthy:
+            self.client.domain.get_stats(uuid)
+        with busy_clients(argv, [asked] if asked else []):
+            time.sleep(SETTLE_S)
+            chosen = [uuid for _, uuid in zip(range(count), itertools.cycle(healthy), strict=False)]
+            high = [timed(partial(self.client.domain.get_state, uuid)) for uuid in chosen]
+            low = [timed(partial(self.client.domain.get_stats, uuid)) for uuid in chosen]
+        return {"high": summary(high), "low": summary(low)}
 
     def loaded(self, name: str, documents: list[str], seconds: float) -> dict[str, Any]:
         """Time the state of a domain while one client for each document defines it and lists all domains."""

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,11 @@ class NodePeer:
 
     side = "mechane"
 
-    def __init__(self, folder: Path, connections: Sequence[str] = (CONNECTION,)) -> None:
-        """Prepare; `folder` is short, private and removed by the caller."""
+    def __init__(
+        self, folder: Path, connections: Sequence[str] = (CONNECTION,), env: Mapping[str, str] | None = None
+    ) -> None:
+        """Prepare; `folder` is short, private and removed by the caller; `env` goes on top of our environment."""
+        self._env = {**os.environ, **(env or {})}
         self.folder = folder
         self.socket = folder / "r" / "mechane.sock"
         self.log = folder / "node.log"
@@ -55,7 +58,7 @@ class NodePeer:
         self.measure("ready")
         self.began = time.monotonic()
         with self.log.open("ab") as out:
-            self._node = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            self._node = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self._env)
         try:
             answered = self.measure("answers", timeout_s=START_TIMEOUT_S, attempts_s=START_TIMEOUT_S / 2)
         except RuntimeError as error:

@@ -52,6 +52,16 @@ class Place:
         """Let the driver of test:///default crash on every call."""
         self.broken.touch()
 
+    @contextmanager
+    def node(self) -> Iterator[NodeProcess]:
+        """Give a started node; containers end before it, for they outlive it and nothing names them afterwards."""
+        with NodeProcess(self.folder, self.uris, env=self.env) as node:
+            try:
+                yield node.start()
+            finally:
+                self.mend()
+                boxes.end_all(self.folder)
+
     def mend(self) -> None:
         """Let both behave again."""
         self.xen.clear()

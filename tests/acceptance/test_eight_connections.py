@@ -126,7 +126,7 @@ def listed(node: NodeProcess, capsys: pytest.CaptureFixture[str]) -> list[list[s
 def ordeal(everything: Place, capsys: pytest.CaptureFixture[str], count: int, laps: int) -> None:
     """The whole of it."""
     figures = Figures()
-    with NodeProcess(everything.folder, everything.uris, env=everything.env) as node, node.start().connect() as rpc:
+    with everything.node() as node, node.connect() as rpc:
         assert len(everything.kinds) == 8
         all_fleets = fleets(node, everything, count)
         for fleet in all_fleets.values():

@@ -13,7 +13,6 @@ from mechane.hypervisors.uri import ConnectionUri
 from mechane.protocol.catalogue import CallSpec, load
 from mechane.tests.acceptance.arguments import arguments_for
 from mechane.tests.acceptance.crowd import KindFleet, fleets, place
-from mechane.tests.support.node import NodeProcess
 from mechane.tests.support.rpc import Rpc, RpcError
 from mechane.tests.support.wait import wait_until
 
@@ -54,7 +53,7 @@ class Everybody:
 
 @pytest.fixture(scope="module")
 def everybody() -> Iterator[Everybody]:
-    with place() as found, NodeProcess(found.folder, found.uris, env=found.env) as node, node.start().connect() as rpc:
+    with place() as found, found.node() as node, node.connect() as rpc:
         all_fleets = fleets(node, found, 1)
         for fleet in all_fleets.values():
             fleet.bring_up(rpc)
