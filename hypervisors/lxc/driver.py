@@ -60,6 +60,7 @@ class LxcDriver(Definitions):
     schemes = ("lxc",)
     capabilities = frozenset({Capability.SUSPEND, Capability.STATS, Capability.CONSOLE, Capability.NATIVE_DEFINITIONS})
     reboot_gap_s = 0.0
+    poll_s = (0.5, 3.0, 10.0)  # a listing reads a few files and runs no tool
 
     def __init__(self, env: DriverEnv, **clocks: Callable[[], float]) -> None:
         super().__init__(env, **clocks)

@@ -1,0 +1,102 @@
+"""A node with containers: transient ones, those that start with it, and those that others define."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mechane.tests.hypervisors.lxc import boxes
+from mechane.tests.support.node import NodeProcess
+from mechane.tests.support.rpc import Rpc, RpcError
+from mechane.tests.support.wait import wait_until
+
+pytestmark = [pytest.mark.root, pytest.mark.lxc]
+
+UUID = "5ca1ab1e-0000-4000-8000-000000000001"
+
+
+@pytest.fixture
+def node() -> Iterator[NodeProcess]:
+    with boxes.playground() as place, NodeProcess(place, [f"lxc:///system?paths={place / 'others'}"]) as node:
+        (place / "others").mkdir()
+        try:
+            yield node.start()
+        finally:
+            boxes.end_all(place)
+
+
+def xml(node: NodeProcess, name: str = "box") -> str:
+    return boxes.xml(UUID, name, node.folder / "root", init="/sbin/quick")
+
+
+def listed(rpc: Rpc) -> dict[str, str]:
+    return {each["name"]: each["state"] for each in rpc.call("domain.list")}
+
+
+def config(node: NodeProcess, name: str) -> Path:
+    return next((node.folder / "s/c").glob("lxc-*")) / "containers" / name / "config"
+
+
+def test_a_transient_container_leaves_no_definition(node: NodeProcess) -> None:
+    with node.connect() as rpc:
+        made = rpc.call("domain.create_xml", xml=xml(node))
+        assert (made["state"], made["persistent"]) == ("running", False)
+        assert config(node, "box").exists()
+        rpc.call("domain.destroy", domain=UUID, grace_s=0)
+        wait_until(lambda: not config(node, "box").exists(), 10, "the end of its definition")
+        wait_until(lambda: not listed(rpc), 10, "the end of its entry")
+
+
+def test_a_container_starts_with_the_node_and_keeps_its_definition(node: NodeProcess) -> None:
+    with node.connect() as rpc:
+        rpc.call("domain.define_xml", xml=xml(node))
+        rpc.call("domain.set_autostart", domain=UUID, autostart=True)
+        rpc.call("domain.set_metadata", domain=UUID, type="title", value="kept")
+    node.stop()
+    node.start()
+    with node.connect() as rpc:
+        wait_until(lambda: listed(rpc).get("box") == "running", 20, "its start with the node")
+        assert "<title>kept</title>" in rpc.call("domain.get_xml", domain=UUID, inactive=True)
+        rpc.call("domain.shutdown", domain=UUID)
+        wait_until(lambda: listed(rpc)["box"] == "shutoff", 10, "its shutdown")
+        rpc.call("domain.rename", domain=UUID, new_name="other")
+        assert config(node, "other").exists()
+        assert not config(node, "box").exists()
+        rpc.call("domain.undefine", domain=UUID)
+        assert not config(node, "other").exists()
+        assert listed(rpc) == {}
+
+
+def test_containers_of_others_come_run_and_go(node: NodeProcess) -> None:
+    others = node.folder / "others"
+    with node.connect() as rpc:
+        boxes.define_by_hand(others, "theirs", node.folder / "root")
+        boxes.lxc(others, "theirs", "lxc-start", "-d")
+        wait_until(lambda: listed(rpc).get("theirs") == "running", 45, "a container that others started")
+        uuid = next(each["uuid"] for each in rpc.call("domain.list") if each["name"] == "theirs")
+        assert rpc.call("domain.get_info", domain=uuid)["pid"] == int(boxes.lxc(others, "theirs", "lxc-info", "-pH"))
+        assert rpc.call("domain.suspend", domain=uuid)["state"] == "paused"
+        boxes.lxc(others, "theirs", "lxc-unfreeze")
+        wait_until(lambda: listed(rpc)["theirs"] == "running", 15, "its resume by hand")
+        boxes.lxc(others, "theirs", "lxc-stop", "-k")
+        wait_until(lambda: listed(rpc)["theirs"] == "shutoff", 10, "its end by hand")
+        assert rpc.call("domain.start", domain=uuid)["state"] == "running"
+        assert rpc.call("domain.destroy", domain=uuid, grace_s=0)["state"] == "shutoff"
+        (others / "theirs/config").unlink()
+        wait_until(lambda: "theirs" not in listed(rpc), 45, "the end of its definition")
+
+
+def test_what_no_container_can_be_is_refused_and_forgotten(node: NodeProcess) -> None:
+    with node.connect() as rpc:
+        for method in ("domain.define_xml", "domain.create_xml"):
+            with pytest.raises(RpcError) as refused:
+                rpc.call(method, xml=xml(node).replace("<privnet/>", ""))
+            assert refused.value.code == "config_unsupported"
+        assert listed(rpc) == {}
+        with pytest.raises(RpcError) as unsupported:
+            rpc.call("domain.save", domain=UUID, path="/tmp/x")
+        assert unsupported.value.code == "no_domain"
+        rpc.call("domain.define_xml", xml=xml(node))
+        with pytest.raises(RpcError) as unsupported:
+            rpc.call("domain.save", domain=UUID, path="/tmp/x")
+        assert unsupported.value.code == "unsupported"
