@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...config.errors import DeadlineExceeded, MechaneError
-from ..contract import CancelFlag, Deadlines, Driver, DriverEnv, Handle, Scope, Started, StartRequest, Target
+from ..contract import CancelFlag, Deadlines, Driver, DriverEnv, Handle, Scope, Started, StartMode, StartRequest, Target
 from ..facts import Exited, Fact, FactSink, KillHandle, Spawned
 from ..uri import ConnectionUri
 
@@ -39,6 +39,10 @@ class Subject:
     guest's monitor stop answering and returns what releases it; None where that cannot be
     done. `obeys_shutdown`: the guest ends when asked. `survives`: guests live on when the
     driver is closed. `console_says`: what the console says some time after a line feed.
+    `kept_xml(folder, uuid, name)`: a definition whose guest can have snapshots, where `xml`'s
+    cannot; its files go into the folder. `device`: a device element that comes and goes
+    without the guest's help; '' where there is none. `tells_files`: a file of `save` says which
+    guest it is of, so that any other file is refused.
     """
 
     factory: Callable[[DriverEnv], Driver]
@@ -51,6 +55,9 @@ class Subject:
     monitor_query: str = '{"execute": "query-status"}'
     monitor_nonsense: str = '{"execute": "no-such-command"}'
     bad_xml: str = "<domain type='nonsense'><name>bad</name><memory>1024</memory></domain>"
+    kept_xml: Callable[[Path, str, str], str] | None = None
+    device: str = ""
+    tells_files: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     deadlines: Deadlines = Deadlines(query_s=1.0, change_s=5.0, start_s=30.0, destroy_grace_s=0.5)
     timeout_s: float = 30.0
@@ -147,6 +154,7 @@ class Lab:
 
     def __init__(self, subject: Subject, folder: Path) -> None:
         self.subject = subject
+        self.folder = folder
         self.env = CheckEnv(subject, folder)
         self.driver = subject.factory(self.env)
         self._serial = 0
@@ -162,9 +170,15 @@ class Lab:
         """Return a definition for a target."""
         return self.subject.xml(target.uuid, target.name)
 
+    def kept_xml(self, target: Target) -> str:
+        """Return a definition for a target that can have snapshots."""
+        make = self.subject.kept_xml
+        return self.xml(target) if make is None else make(self.folder, target.uuid, target.name)
+
     async def start(
         self, target: Target | None = None, *, paused: bool = False, cancel: CancelFlag | None = None,
         record: Callable[[Handle], Awaitable[None]] | None = None, trial: Trial | None = None,
+        source: str = "", kept: bool = False,
     ) -> Trial:  # fmt: skip
         """Start a guest under a deadline and return what came of it."""
         trial = trial or self.trial(target or self.target())
@@ -174,14 +188,22 @@ class Lab:
             if record is not None:
                 await record(handle)
 
+        xml = self.kept_xml(trial.target) if kept else self.xml(trial.target)
+        self.env.xml[trial.target.uuid] = xml
         request = StartRequest(
-            target=trial.target, xml=self.xml(trial.target), paused=paused, token="check",
-            cancel=cancel or CancelFlag(), record=keep, facts=trial.facts,
+            target=trial.target, xml=xml, paused=paused, token="check", source=source,
+            mode=StartMode.RESTORE if source else StartMode.BOOT, cancel=cancel or CancelFlag(), record=keep,
+            facts=trial.facts,
         )  # fmt: skip
         trial.started = await self.soon(self.driver.start(request), "start")
+        self.env.xml[trial.target.uuid] = trial.started.live_xml or xml
         trial.handles.append(trial.started.handle)
         trial.before = len(trial.facts.all())
         return trial
+
+    def definition_of(self, trial: Trial) -> str:
+        """Return the XML that a guest was started from."""
+        return self.env.xml[trial.target.uuid]
 
     def trial(self, target: Target) -> Trial:
         """Prepare a start: its recorder is the guest's sink from now on."""

@@ -13,6 +13,7 @@ from ...config.states import State
 from ..abilities import Console, DomainCapabilities, Monitor, Reset, Stats, Suspend
 from ..contract import Capability
 from ..facts import GuestEvent, MonitorBack, MonitorStuck, StateChanged
+from .keeping import KEEPING
 from .lab import CheckFailed, Lab, Trial, expect
 
 GROUPS = frozenset({"cpu", "balloon", "vcpu", "block", "interface"})
@@ -195,5 +196,6 @@ OPTIONAL: dict[Capability, tuple[Callable[[Lab], Awaitable[None]], ...]] = {
     Capability.STATS: (tells_statistics, honours_deadlines, takes_up_a_hung_guest),
     Capability.CONSOLE: (carries_a_console,),
     Capability.DOMAIN_CAPABILITIES: (tells_capabilities,),
+    **KEEPING,
 }
 """Which checks a declared capability brings."""

@@ -180,7 +180,7 @@ class SshHost:
             await run_tool([self._ssh, *self._options, "-O", "exit", self._where], deadline_s=5.0)
 
 
-async def refuse_existing(host: LocalHost | SshHost, path: str, *, deadline_s: float) -> None:
+async def refuse_existing(host: Host, path: str, *, deadline_s: float) -> None:
     """Refuse to write where something lies already, for tools that would overwrite it.
 
     Raises:

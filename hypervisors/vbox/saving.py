@@ -11,6 +11,7 @@ from abc import ABC
 
 from ...config.errors import InvalidArgument, OperationFailed
 from ..contract import Target
+from ..tooling.target import refuse_existing
 from .manage import Manager
 
 SAVE_S = 900.0
@@ -25,6 +26,7 @@ class Saving(Manager, ABC):
         if not path.startswith("/"):
             raise InvalidArgument(f"{path} is no absolute path", remedy="begin it with /", path="params.path")
         watched = self.running(target)
+        await refuse_existing(self.host, path, deadline_s=self.env.deadlines.query_s)
         folder = (await self.said(target)).get("SnapFldr", "")
         before = await self._states_in(folder)
         watched.ends_as = "saved"

@@ -31,6 +31,7 @@ from ..contract import Capability, DriverEnv, Handle, HypervisorInfo, Started, S
 from ..facts import FactSink
 from ..tooling.base import NativeGuest, SpawnedCall, ToolDriver
 from ..tooling.run import ToolResult
+from ..tooling.target import refuse_existing
 from . import capabilities as offers
 from . import stats, tables
 from .console import DEFAULT_DEVICE, console_options, open_channel
@@ -277,6 +278,7 @@ class XenDriver(DeviceChanges, ToolDriver):
         """Write a guest's memory to a file of the hypervisor's host and end it."""
         watched = self.running(target)
         domid = await self.domid(target)
+        await refuse_existing(self.host, path, deadline_s=self.env.deadlines.query_s)
         watched.starting = True  # its end is told here, after xl has ended, and not by a listing that sees it first
         try:
             (await self.xl("save", domid, path, target=target, deadline_s=SAVE_S)).check()

@@ -1,6 +1,7 @@
 """The drivers that run on this machine, ready for the contract check."""
 
 import importlib.util
+import subprocess
 from pathlib import Path
 
 from mechane.hypervisors.check import Subject
@@ -20,6 +21,9 @@ MEMORY_XML = """<domain type='test'>
   </devices>
 </domain>"""
 
+TABLET = "<input type='tablet' bus='usb'/>"
+"""A device that QEMU takes away at once, without the guest's help."""
+
 QEMU_XML = """<domain type='qemu'>
   <name>{name}</name><uuid>{uuid}</uuid><memory unit='MiB'>32</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='pc'>hvm</type></os>
@@ -35,6 +39,18 @@ def memory_xml(uuid: str, name: str) -> str:
 def qemu_xml(uuid: str, name: str) -> str:
     """Return a small definition for QEMU: no disk, the firmware finds nothing to boot."""
     return QEMU_XML.format(uuid=uuid, name=name)
+
+
+def qemu_disk_xml(folder: Path, uuid: str, name: str) -> str:
+    """Return one with a disk that can hold snapshots, which QEMU's user can reach."""
+    folder.chmod(0o711)
+    path = folder / f"{name}.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), "1M"], check=True)
+    disk = (
+        f"<disk type='file'><driver name='qemu' type='qcow2'/><source file='{path}'/>"
+        "<target dev='vda' bus='virtio'/></disk>"
+    )
+    return qemu_xml(uuid, name).replace("<devices>", f"<devices>{disk}")
 
 
 async def hang_memory(driver: Driver, target: Target) -> Release:
@@ -54,7 +70,7 @@ def memory_subject(folder: Path, *, survives: bool = True) -> Subject:
     option = f"?state={folder / 'guests'}" if survives else ""
     return Subject(
         factory=MemoryDriver, xml=memory_xml, uri=f"test:///default{option}", hang=hang_memory,
-        survives=survives, console_says=b"# ",
+        survives=survives, console_says=b"# ", device=TABLET, tells_files=True,
     )  # fmt: skip
 
 
@@ -85,7 +101,10 @@ def qemu_subject() -> Subject:
     """Return qemu:///session; without a guest system, shutdown is asked and not obeyed."""
     driver = qemu_driver()
     assert driver is not None
-    return Subject(factory=driver, xml=qemu_xml, uri="qemu:///session", hang=hang_qemu, obeys_shutdown=False)
+    return Subject(
+        factory=driver, xml=qemu_xml, uri="qemu:///session", hang=hang_qemu, obeys_shutdown=False,
+        kept_xml=qemu_disk_xml, device=TABLET, tells_files=True,
+    )  # fmt: skip
 
 
 def lxc_subject(folder: Path) -> Subject:

@@ -52,6 +52,7 @@ class DiskBuilder:
             raise self.build.refuse(disk, "source", "a disk needs a source", remedy="Only drives can be empty")
         maker = {
             "virtio": self._virtio, "ide": self._ide, "sata": self._ide, "scsi": self._scsi, "usb": self._usb,
+            "nvme": self._nvme,
         }.get(disk.target.bus or "")  # fmt: skip
         if maker is None:
             raise self.build.refuse(disk, "target/@bus", f"QEMU's x86 machines have no {disk.target.bus} bus for disks")
@@ -136,6 +137,14 @@ class DiskBuilder:
             **self.build.virtio_options(driver),
             **self.build.pci(disk),
         }
+
+    def _nvme(self, disk: Disk) -> dict[str, Any]:
+        """A drive is a controller of its own; QEMU wants a serial number for each."""
+        if disk.device != "disk":
+            raise self.build.refuse(disk, "@device", "only disks sit on bus nvme")
+        if disk.serial is None:
+            disk.serial = self.build.alias(disk)
+        return {"driver": "nvme", **self.build.pci(disk)}
 
     def _drive_address(self, disk: Disk) -> DriveAddress:
         if not isinstance(disk.address, DriveAddress):

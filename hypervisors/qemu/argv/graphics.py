@@ -172,6 +172,8 @@ class Display:
         ports = self.build.resources.ports
         plain = ports.get(f"{self.name}.tcp", self.item.port)
         secure = ports.get(f"{self.name}.tls", self.item.tls_port)
+        if self.item.tls_port == -1 and self.build.certificates("spice") is None and plain not in (None, -1):
+            secure = None  # it may be encrypted, where the node has certificates
         if plain in (None, -1) and secure in (None, -1) and not self.build.resources.check_only:
             raise self._refuse("@port", "the node gave no port to this display")
         self.item.port, self.item.tls_port = plain, secure

@@ -111,8 +111,25 @@ def test_a_guest_that_runs(short_tmp: Path) -> None:
             ]  # fmt: skip
             assert tags(first) == tags(second) == ["one", "disks"]
             await n.destroy(target, facts)
+
+    run(body())
+
+
+def test_memory_needs_a_guest(short_tmp: Path) -> None:
+    disk = image(short_tmp, "a.qcow2")
+
+    async def body() -> None:
+        async with node(short_tmp) as n:
+            uuid = str(uuids.uuid4())
+            target, _, facts = await n.start(xml_of(uuid, Disk(source=disk, format="qcow2")), uuid=uuid)
+            await take(n, target, "one")
+            await n.destroy(target, facts)
             with pytest.raises(OperationInvalid, match="does not run"):
                 await n.driver.revert_snapshot(target, "one")
+            target, _, facts = await n.start(n.env.xml[uuid], uuid=uuid, paused=True)
+            await n.driver.revert_snapshot(target, "one")
+            assert (await n.driver.inspect(target)).state is State.RUNNING
+            await n.destroy(target, facts)
 
     run(body())
 

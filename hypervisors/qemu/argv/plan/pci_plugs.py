@@ -87,6 +87,8 @@ class Plugs:
         for disk in devices.disks:
             if disk.target.bus == "virtio":
                 yield disk, self.virtio(disk.model)
+            elif disk.target.bus == "nvme":
+                yield disk, self.express
         yield from self._hostdevs(domain)
         yield from self._others(domain)
 
