@@ -14,7 +14,9 @@ from ..tooling.run import ToolResult
 from . import snapshots, vmrun
 from .base import VmwareBase
 
-_ALL = frozenset({Capability.RESET, Capability.STATS, Capability.NATIVE_DEFINITIONS})
+_ALL = frozenset(
+    {Capability.RESET, Capability.STATS, Capability.NATIVE_DEFINITIONS, Capability.DOMAIN_CAPABILITIES}
+)  # fmt: skip
 
 
 class VmwarePlayerDriver(VmwareBase):

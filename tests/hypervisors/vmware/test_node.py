@@ -43,6 +43,10 @@ class Cli:
         assert got == code, said.err
         return said.out + said.err
 
+    def opened(self) -> bool:
+        """Tell whether all connections are open."""
+        return {each["state"] for each in json.loads(self("--json", "connections"))} == {"open"}
+
     def states(self) -> dict[str, str]:
         return {each["name"]: each["state"] for each in json.loads(self("--json", "list", "--all"))}
 
@@ -57,7 +61,9 @@ def test_life_of_a_guest_and_a_killed_node(
     cli = Cli(node, capsys)
     file = tmp_path / "web.xml"
     file.write_text(xml(UUID, "web"))
-    wait_until(lambda: "open" in cli("connections"), 20.0, "the connection")
+    wait_until(lambda: cli.opened(), 20.0, "the connection")
+    assert "<value>vmvga</value>" in cli("-c", URI, "domcapabilities")
+    assert "no x" in cli("-c", URI, "domcapabilities", "--arch", "x", code=exits.FAILED)
     cli("-c", URI, "define", str(file))
     cli("start", "web")
     cli("suspend", "web")
