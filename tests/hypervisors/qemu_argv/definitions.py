@@ -19,6 +19,7 @@ KVM_TYPES = (
     "iothread", "i6300esb",
     "pvpanic", "qemu64-x86_64-cpu", "Haswell-x86_64-cpu", "chardev-spicevmc", "pc-dimm", "ich9-intel-hda",
     "intel-hda", "hda-duplex", "vhost-vsock-pci", "e1000e", "vmgenid", "tpm-tis", "intel-iommu", "virtio-9p-pci",
+    "nvme",
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from mechane.config.errors import ConfigUnsupported
-from mechane.tests.hypervisors.qemu_argv.definitions import command, definition, device, maps, values
+from mechane.tests.hypervisors.qemu_argv.definitions import UUID, command, definition, device, maps, values
 
 FILE = "<source file='/d'/>"
 
@@ -252,7 +252,7 @@ def test_firmware_is_chosen() -> None:
     line = command(domain, firmware=[FIRMWARE])
     assert "pflash0=libvirt-pflash0-format,pflash1=libvirt-pflash1-format" in values(line, "-machine")[0]
     nvram = next(file for file in line.files if file.kind == "nvram")
-    assert (nvram.path, nvram.template) == ("/n/t_VARS.fd", "/v.fd")
+    assert (nvram.path, nvram.template) == (f"/n/{UUID}_VARS.fd", "/v.fd")
     with pytest.raises(ConfigUnsupported):
         command(domain)
 
@@ -288,3 +288,19 @@ def test_refusals_name_the_path(devices: str, path: str | None) -> None:
     with pytest.raises(ConfigUnsupported) as caught:
         command(domain)
     assert caught.value.details["path"] == path
+
+
+def test_each_nvme_disk_is_a_controller_with_a_serial_number() -> None:
+    disk = f"<disk type='file'>{FILE}<target dev='nvme0n1' bus='nvme'/>"
+    other = disk.replace("nvme0n1", "nvme1n1")
+    line = command(definition(f"{disk}</disk>{other}<serial>S1</serial></disk>", machine="q35"))
+    found = [item for item in maps(line, "-device") if item["driver"] == "nvme"]
+    assert [item["serial"] for item in found] == ["nvme-disk0", "S1"]
+    assert len({(item["bus"], item["addr"]) for item in found}) == 2
+
+
+def test_spice_goes_without_tls_where_it_may() -> None:
+    display = "<graphics type='spice' autoport='yes' tlsPort='-1'/>"
+    ports = {"graphics0.tcp": 5907, "graphics0.tls": 5908}
+    line = command(definition(display + "<video><model type='vga'/></video>"), ports=ports)
+    assert "tls-port" not in values(line, "-spice")[0]
