@@ -37,7 +37,7 @@ from . import stats, tables
 from .console import DEFAULT_DEVICE, console_options, open_channel
 from .devices import DeviceChanges
 from .events import PATHS, StoreWatch
-from .native import to_native
+from .native import to_native, to_xl
 from .running import xml_of
 
 REMOTE_FOLDER = "/run/mechane-xen"
@@ -172,7 +172,7 @@ class XenDriver(DeviceChanges, ToolDriver):
     async def native_start(self, request: StartRequest, spawned: SpawnedCall) -> None:
         """Write the configuration, let xl create the guest (or restore it), and take the file away."""
         target = request.target
-        text = await self.env.pure(to_native, request.xml, size=len(request.xml))
+        text = await self.env.pure(to_xl, request.xml, size=len(request.xml))
         path = await self._config_path(target)
         limit = self.env.deadlines.query_s
         await self.host.write(path, text.encode(), deadline_s=limit)
