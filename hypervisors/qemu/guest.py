@@ -77,7 +77,10 @@ class Guest:
 
     def refresh(self, handle: Handle) -> Handle:
         """Return the handle with what changed since it was written."""
-        return {**handle, "owners": [list(owner) for owner in self.owners], "profile": self.profile.to_map()}
+        return {
+            **handle, "owners": [list(owner) for owner in self.owners], "profile": self.profile.to_map(),
+            "host": self.host.record().to_map(),
+        }  # fmt: skip
 
     # ---- facts
 

@@ -12,6 +12,7 @@ from ...contract import Target
 from .. import live, ownership
 from ..emulators import Emulators
 from ..guest import Guest
+from ..host.taps import remove_links
 from ..power import Power
 from ..profile import Profile
 from ..qmp import Command, CommandKind, Monitor
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..argv.records import FileUse
     from .plan import AttachPlan, Removal
     from .recorder import Step
+    from .taps import PluggedTap
     from .updates import UpdatePlan
 
 UNPLUG_S = 20.0
@@ -54,15 +56,37 @@ class Hotplugging:
         guest, monitor = self._power.guest(target), self._power.monitor(target)
         emulator = await self._emulator(xml)
         nodes = await self._ask(monitor, leftovers.NODES)
-        plan: AttachPlan = await self._shop.env.pure(
-            plan_attach, xml, device, emulator, str(guest.folder.path), leftovers.top_number(nodes) + 1, size=len(xml)
-        )
-        await self._take_files(guest, plan.files)
-        await self._runner.run(guest, monitor, plan.steps)
+        tap = await self._open_tap(guest, xml, device, emulator)
+        try:
+            plan: AttachPlan = await self._shop.env.pure(
+                plan_attach, xml, device, emulator, str(guest.folder.path), leftovers.top_number(nodes) + 1,
+                tap.fds if tap is not None else None, tap.names if tap is not None else None, size=len(xml),
+            )  # fmt: skip
+            await self._take_files(guest, plan.files)
+            await self._runner.run(guest, monitor, [*(tap.steps() if tap is not None else ()), *plan.steps])
+        except BaseException:
+            if tap is not None:
+                await asyncio.shield(self._shop.blocking(tap.undo))
+            raise
+        if tap is not None:
+            tap.close()
+            guest.host.links += tap.links
         domain = plan.domain
         if plan.ptys:
             domain = live.complete(plan.live(), {live.CHARDEVS.name: await self._ask(monitor, live.CHARDEVS)})
         return await self.write(guest, domain, len(xml))
+
+    async def _open_tap(self, guest: Guest, xml: str, device: str, emulator: Any) -> PluggedTap | None:
+        """Make the tap device of a card that needs one."""
+        from .plan import plan_tap
+        from .taps import PluggedTap
+
+        needed = await self._shop.env.pure(plan_tap, xml, device, emulator, size=len(xml))
+        if needed is None:
+            return None
+        tap = PluggedTap(guest.target.uuid, guest.host.links)
+        await self._shop.blocking(tap.open, *needed, domain=guest.target.uuid)
+        return tap
 
     async def _emulator(self, xml: str) -> Any:
         from .plan import emulator_of
@@ -169,6 +193,10 @@ class Hotplugging:
         for problem in await self._runner.clear(monitor, commands):
             self._shop.log.warning("after %s of %s: %s", alias, guest.target.name, problem.message)
         await self._give_back(guest, removal.files)
+        if removal.link in guest.host.links:
+            guest.host.links.remove(removal.link)
+            for failed in await self._shop.blocking(remove_links, [removal.link]):
+                self._shop.log.warning("after %s of %s: %s", alias, guest.target.name, failed)
 
     async def _give_back(self, guest: Guest, files: Sequence[str]) -> None:
         mine = [owner for owner in guest.owners if owner[0] in files]

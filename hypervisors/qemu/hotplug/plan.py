@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ....config.domain.device import Device
@@ -12,8 +12,11 @@ from ....config.domain.disk import Disk
 from ....config.domain.document import LiveInfo, format, parse
 from ....config.domain.domain import Domain
 from ....config.domain.identity import tag_of
+from ....config.domain.interface import Interface
 from ....config.domain.validation import validate
 from ....config.errors import ConfigUnsupported, OperationInvalid
+from ..argv.interfaces import TAP_TYPES
+from ..argv.needs import Tap, needs
 from ..argv.plan.planner import plan_devices
 from ..argv.records import Emulator, FileUse, LiveDevices, Resources
 from .adders import add_one, alone, need_pluggable
@@ -49,7 +52,9 @@ class Removal:
     tag: str
     images: int = 0
     """How many images a disk has, one on top of the other."""
-    files: tuple[str, ...] = field(default=())
+    files: tuple[str, ...] = ()
+    link: str = ""
+    """The host's end of a card."""
 
 
 def emulator_of(xml: str) -> str:
@@ -65,7 +70,27 @@ def type_of(xml: str) -> str:
     return parse(xml).type
 
 
-def plan_attach(xml: str, device: str, emulator: Emulator, guest_dir: str, number: int) -> AttachPlan:
+def plan_tap(xml: str, device: str, emulator: Emulator) -> tuple[Interface, Tap] | None:
+    """Return the card that a device is and the tap device that it needs, planned; None where it needs none.
+
+    Raises:
+        XmlError, ConfigUnsupported, OperationInvalid: the device cannot be had.
+    """
+    made = read_device(device)
+    if not isinstance(made, Interface) or made.type not in TAP_TYPES:
+        return None
+    domain = parse(xml)
+    known = {item.alias.name for item in domain.devices.interfaces}
+    add(domain, made)
+    planned = plan_running(domain, emulator)
+    found = _mine(planned, made, [item for item in planned.devices.interfaces if item.alias.name not in known])
+    return next((found, tap) for tap in needs(planned).taps if tap.alias == found.alias.name)
+
+
+def plan_attach(
+    xml: str, device: str, emulator: Emulator, guest_dir: str, number: int,
+    fds: Mapping[str, Sequence[int]] | None = None, names: Mapping[str, str] | None = None,
+) -> AttachPlan:  # fmt: skip
     """Plan how a device is plugged.
 
     Args:
@@ -74,6 +99,8 @@ def plan_attach(xml: str, device: str, emulator: Emulator, guest_dir: str, numbe
         emulator: the probed emulator.
         guest_dir: the guest's folder.
         number: the first number that is free for block nodes.
+        fds: descriptors of a card's tap device, as `Resources` has them.
+        names: the tap device's name, by the card's alias.
 
     Raises:
         XmlError, ConfigUnsupported, OperationInvalid, Unsupported: it cannot be had.
@@ -92,7 +119,8 @@ def plan_attach(xml: str, device: str, emulator: Emulator, guest_dir: str, numbe
     ptys: list[tuple[str, str]] = []
     for item in build_all:
         need_pluggable(item)
-        build = Recorder(alone(planned, item), emulator, Resources(guest_dir=guest_dir))
+        resources = Resources(guest_dir=guest_dir, fds=fds or {}, tap_names=names or {})
+        build = Recorder(alone(planned, item), emulator, resources)
         add_one(build, item, number)
         steps += build.steps()
         files += build.files
@@ -135,6 +163,7 @@ def plan_detach(xml: str, device: str) -> Removal:
     return Removal(
         domain=domain, alias=found.alias.name or "", tag=tag_of(found),
         images=images_of(found) if isinstance(found, Disk) else 0, files=files_of(found),
+        link=(found.target.dev or "") if isinstance(found, Interface) else "",
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from ..qmp import Command
 from .backends import chardev_backend
 
 CHARDEV = "chardev-add"
+FDS = ("fd", "fds", "vhostfd", "vhostfds")
 _UNDO = {"-object": ("object-del", "id"), "-blockdev": ("blockdev-del", "node-name"), "-netdev": ("netdev_del", "id"),
          "-device": ("device_del", "id")}
 _ADD = {"-object": "object-add", "-blockdev": "blockdev-add", "-netdev": "netdev_add", "-device": "device_add"}
@@ -34,6 +35,11 @@ class Step:
         return str(self.command.arguments.get("id", "")) if self.command.name == "device_add" else ""
 
 
+def fd_name(fd: int | str) -> str:
+    """Return the name under which the monitor keeps a descriptor of ours; it must not begin with a digit."""
+    return f"mechane-{fd}"
+
+
 class Recorder(Build):
     """Builds single devices of a running guest. Boot indexes are only those that devices ask for."""
 
@@ -44,6 +50,11 @@ class Recorder(Build):
     def chardev(self, backend: str, name: str, properties: Mapping[str, Any]) -> None:
         """Add a character device's backend, in the monitor's form."""
         self.argv += [CHARDEV, as_json({"id": name, "backend": chardev_backend(backend, properties)})]
+
+    def netdev(self, properties: Mapping[str, Any]) -> None:
+        """Add a network backend; descriptors are named as they were handed over."""
+        named = {key: ":".join(map(fd_name, value.split(":"))) for key, value in properties.items() if key in FDS}
+        super().netdev({**properties, **named})
 
     def steps(self) -> list[Step]:
         """Return the commands in order: what devices need, the devices, what is set on them.

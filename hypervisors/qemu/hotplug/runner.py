@@ -58,8 +58,8 @@ class Runner:
             raise
 
     async def _change(self, monitor: Monitor, command: Command) -> None:
-        await monitor.execute(
-            command.name, command.arguments, kind=CommandKind.CHANGE, deadline_s=self._shop.env.deadlines.change_s
+        await monitor.execute_all(
+            (command,), kind=CommandKind.CHANGE, deadline_s=self._shop.env.deadlines.change_s
         )
 
     def _keep(self, work: object) -> asyncio.Future[None]:
