@@ -47,6 +47,9 @@ class Container:
         self.killed = False
         self.on_kill: Callable[[], None] = lambda: None
         """Called (any thread) when somebody wants it dead."""
+        self.on_reboot: Callable[[], None] = lambda: None
+        """Called when another first process took the place of the one before."""
+        self._booted = False
         self._fds: dict[str, int] = {}
         self._loop = loop
         self._changed = changed
@@ -114,6 +117,9 @@ class Container:
             with suppress(OSError):  # it ended just now
                 self.groups = groups_of(sight.init.pid)
                 self.own_groups.append(self.groups)
+            if self._booted:
+                self.on_reboot()
+            self._booted = True
 
     def _watch(self, which: str, process: Process) -> bool:
         self._unwatch(which)

@@ -98,7 +98,7 @@ class Definitions(ToolDriver):
         place = await self._find(target)
         if place is None:
             raise NoDomain(f"no container is defined for {target.name}", remedy="define it again")
-        xml = await self.env.blocking(_definition, place, deadline_s=self.env.deadlines.query_s)
+        xml = await self.env.blocking(definition_of, place, deadline_s=self.env.deadlines.query_s)
         return xml if place.name == target.name else set_name(xml, target.name).decode()
 
 
@@ -111,7 +111,7 @@ def load(path: str) -> str:
     return ""
 
 
-def _definition(place: Place) -> str:
+def definition_of(place: Place) -> str:
     """Return a container's domain XML: that which its configuration was made from, or made from it. Blocks."""
     try:
         config = (place.folder / folders.CONFIG).read_text(errors="replace")

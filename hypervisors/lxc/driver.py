@@ -16,18 +16,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...config.errors import ConfigUnsupported, DeadlineExceeded, OperationFailed, OperationInvalid, Unsupported
+from ...config.domain.document import parse
+from ...config.errors import (
+    ConfigUnsupported,
+    DeadlineExceeded,
+    MechaneError,
+    OperationFailed,
+    OperationInvalid,
+    Unsupported,
+)
 from ...config.states import State
 from ..abilities import ConsoleChannel
 from ..contract import Capability, DriverEnv, Handle, HypervisorInfo, Inspection, Started, StartRequest, Target
 from ..facts import FactSink, KillHandle
 from ..tooling.base import NativeGuest, SpawnedCall, Watched
 from . import folders, processes
+from .capabilities import capabilities, domain_capabilities
 from .cgroups import by_name
 from .config import LxcConfig
 from .console import open_console, terminal_of
 from .container import Container
-from .definitions import Definitions, load
+from .definitions import Definitions, definition_of, load
 from .folders import Place
 from .processes import Sight
 from .signals import halt_signal
@@ -58,7 +67,15 @@ class LxcDriver(Definitions):
 
     kind = "lxc"
     schemes = ("lxc",)
-    capabilities = frozenset({Capability.SUSPEND, Capability.STATS, Capability.CONSOLE, Capability.NATIVE_DEFINITIONS})
+    capabilities = frozenset(
+        {
+            Capability.SUSPEND,
+            Capability.STATS,
+            Capability.CONSOLE,
+            Capability.DOMAIN_CAPABILITIES,
+            Capability.NATIVE_DEFINITIONS,
+        }
+    )
     reboot_gap_s = 0.0
     poll_s = (0.5, 3.0, 10.0)  # a listing reads a few files and runs no tool
 
@@ -133,8 +150,20 @@ class LxcDriver(Definitions):
         with suppress(OSError, ConfigUnsupported):  # as LXC started it, we can watch and end it all the same
             config = LxcConfig.parse((place.folder / folders.CONFIG).read_text(errors="replace"), load)
         box = Container(place.path, place.name, self.env.loop, changed=self.kick, halt_signal=halt_signal(config))
+        box.on_reboot = lambda: self._rebooted(place, box)
         self._containers[place.uuid] = box
         return box
+
+    def _rebooted(self, place: Place, box: Container) -> None:
+        """End a container that booted again although its definition says on_reboot destroy; LXC knows no such thing."""
+
+        async def look() -> None:
+            with suppress(MechaneError):  # no definition any more: it runs on
+                xml = await self.env.blocking(definition_of, place, deadline_s=self.env.deadlines.query_s)
+                if parse(xml).on_reboot == "destroy":
+                    box.kill(0.0)
+
+        self.do(look())
 
     def kill_handle(self, watched: Watched, guest: NativeGuest | None) -> KillHandle:
         """Return the container itself: it is ended without tools."""
@@ -278,6 +307,16 @@ class LxcDriver(Definitions):
         pid = box.init.pid if box.init is not None else None
         return await self.env.blocking(stats_of, box.groups, pid, groups, os.cpu_count() or 1, deadline_s=deadline_s,
                                        domain=target.uuid)  # fmt: skip
+
+    async def get_capabilities(self) -> dict[str, Any]:
+        """Return the capabilities of the host."""
+        return capabilities()
+
+    async def get_domain_capabilities(
+        self, *, emulator: str | None, arch: str | None, machine: str | None, virttype: str | None
+    ) -> dict[str, Any]:
+        """Return what a container may ask for; there is no emulator to ask."""
+        return domain_capabilities(arch, machine, virttype)
 
     async def open_console(self, target: Target, device: str | None) -> ConsoleChannel:
         """Open the container's console (console0) or one of its terminals (tty1, …)."""

@@ -57,6 +57,8 @@ def lost(model: Domain) -> Iterator[str]:
     for n, device in enumerate(devices.hostdevs, 1):
         if device.mode != "capabilities" or device.type != "net":
             yield f"/domain/devices/hostdev[{n}]: LXC takes host devices of type net only"
+    if model.on_poweroff not in (None, "destroy"):
+        yield f"/domain/on_poweroff: LXC ends a container that powers off, {model.on_poweroff} cannot be had"
     for name in ("disks", "graphics", "videos", "sounds", "serials", "parallels"):
         if getattr(devices, name, None):
             yield f"/domain/devices: a container has no {name}"

@@ -58,8 +58,8 @@ class ToolDriver(ToolWatcher):
 
     async def close(self) -> None:
         """Stop watching; kills under way come to their end first."""
-        if self._kills:
-            await asyncio.wait(self._kills, timeout=self.env.deadlines.destroy_grace_s + self.env.deadlines.query_s)
+        if self._work:
+            await asyncio.wait(self._work, timeout=self.env.deadlines.destroy_grace_s + self.env.deadlines.query_s)
         await self._poller.stop()
         await self._listing.stop()
         self.watched.clear()

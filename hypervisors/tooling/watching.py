@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ...config.errors import DeadlineExceeded, MechaneError, OperationInvalid
@@ -49,7 +49,7 @@ class ToolWatcher(Driver):
         active_s, calm_s, idle_s = self.poll_s
         self._poller = Poller(self._listing.poll, lambda: bool(self.watched), active_s=active_s, calm_s=calm_s,
                               idle_s=idle_s)  # fmt: skip
-        self._kills: set[asyncio.Task[None]] = set()
+        self._work: set[asyncio.Task[None]] = set()
 
     # ---- what a driver writes
 
@@ -207,9 +207,13 @@ class ToolWatcher(Driver):
         self._drop(watched, reason)
 
     def _end_soon(self, watched: Watched, grace_s: float) -> None:
-        task = self.env.loop.create_task(self._end(watched, grace_s))
-        self._kills.add(task)
-        task.add_done_callback(self._kills.discard)
+        self.do(self._end(watched, grace_s))
+
+    def do(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for; `close` does, for a while."""
+        task = self.env.loop.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
 
     async def _end(self, watched: Watched, grace_s: float) -> None:
         if watched.gone:

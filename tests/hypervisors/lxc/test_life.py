@@ -54,6 +54,15 @@ def test_a_container_that_ended_is_refused_by_name(ground: Ground) -> None:
     ground.run(check)
 
 
+def test_a_reboot_ends_a_container_that_is_not_to_boot_again(ground: Ground) -> None:
+    async def check(lab: Lab) -> None:
+        trial = await lab.start()
+        await lab.driver.reboot(trial.target, None)
+        await lab.ended(trial)
+
+    ground.run(check, init="/bin/init", extra="<on_reboot>destroy</on_reboot>")
+
+
 @pytest.mark.parametrize("hung", ["monitor", "frozen"])
 def test_what_hangs_is_destroyed_and_leaves_nothing(ground: Ground, hung: str) -> None:
     async def check(lab: Lab) -> None:
