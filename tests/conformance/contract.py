@@ -57,7 +57,7 @@ class Tally:
 def main(words: list[str]) -> int:
     """Run all of tests/conformance; return pytest's status."""
     tally = Tally()
-    status = pytest.main([str(ROOT / "tests" / "conformance"), "-q", "--rootdir", str(ROOT), *words], [tally])
+    status = pytest.main([str(ROOT / "tests" / "conformance"), "-q", "-rs", "--rootdir", str(ROOT), *words], [tally])
     print(tally.report())
     return int(status)
 
