@@ -11,7 +11,10 @@ from . import ownership
 from .identity import Identity
 
 if TYPE_CHECKING:
+    from ...config.domain.disk import Disk
+    from ...config.domain.domain import Domain
     from .argv.records import FileUse
+    from .workshop import Workshop
 
 OWNED = ("disk", "nvram")
 """Kinds of files that change hands; devices keep their owner, QEMU's group opens them."""
@@ -35,6 +38,42 @@ def ready_files(files: Iterable[FileUse], identity: Identity, *, set_ownership: 
     if not identity.drops or not set_ownership:
         return []
     return ownership.plan(mine, identity.uid)
+
+
+async def drop_missing(shop: Workshop, domain: Domain) -> Domain:
+    """Leave out media that are not there and need not be (startupPolicy='optional'); drives stay, empty.
+
+    The other policies only differ for guests that come from elsewhere (formatdomain, "startupPolicy").
+    Loop's thread.
+
+    Args:
+        shop: for the pool and the log.
+        domain: the definition, which is not changed.
+    """
+    optional = [n for n, disk in enumerate(domain.devices.disks) if disk.source.startup_policy == "optional"]
+    if not optional:
+        return domain
+    disks = [domain.devices.disks[number] for number in optional]
+    there: list[bool] = await shop.blocking(lambda: [is_there(disk) for disk in disks])
+    gone = {number for number, found in zip(optional, there, strict=True) if not found}
+    if not gone:
+        return domain
+    made = domain.copy()
+    for number in gone:
+        disk = made.devices.disks[number]
+        shop.log.warning("%s starts without %s, which is missing", domain.name, disk.source.file or disk.source.dev)
+        disk.source = type(disk.source)()
+    made.devices.disks = [
+        disk for number, disk in enumerate(made.devices.disks)
+        if number not in gone or disk.device in ("cdrom", "floppy")
+    ]  # fmt: skip
+    return made
+
+
+def is_there(disk: Disk) -> bool:
+    """Tell whether a disk's file or device is there; what lies elsewhere counts as there. Blocks."""
+    path = disk.source.file or disk.source.dev
+    return path is None or Path(path).exists()
 
 
 def explain_denial(files: Iterable[FileUse], identity: Identity) -> str:

@@ -38,7 +38,7 @@ from .cgroup import Grouping
 from .command import Definitions, build_command, plan_needs, write_live
 from .emulators import Emulators, key_of
 from .endings import Endings
-from .files import explain_denial, ready_files
+from .files import drop_missing, explain_denial, ready_files
 from .firmware import read_descriptors
 from .greeting import NotGreetedError, first_answers
 from .guest import Guest
@@ -107,7 +107,7 @@ class Starter:
             return await self._begin(request, source)
 
     async def _begin(self, request: StartRequest, source: Source | None) -> Started:
-        domain = await read_definition(self._definitions, request, source)
+        domain = await drop_missing(self._shop, await read_definition(self._definitions, request, source))
         target = request.target
         present = self._endings.guests.get(target.uuid)
         if present is not None and present.process is not None and not present.process.exited.is_set():

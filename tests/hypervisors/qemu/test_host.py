@@ -19,6 +19,7 @@ from mechane.tests.hypervisors.qemu.linux import Linux
 
 pytestmark = pytest.mark.qemu
 UUID = "6e27d4a0-7dbb-4b6b-b7a4-d7dbe7dbbd01"
+OTHER = "6e27d4a0-7dbb-4b6b-b7a4-d7dbe7dbbd02"
 VNC = "<graphics type='vnc' port='-1' autoport='yes' passwd='sesame'/>"
 SPICE = "<graphics type='spice' autoport='yes' listen='127.0.0.1' passwd='opensesame'/>"
 TPM = "<tpm model='tpm-tis'><backend type='emulator' version='2.0'/></tpm>"
@@ -224,3 +225,27 @@ def test_another_program_is_not_run_as_virtiofsd(short_tmp: Path) -> None:
 
 def test_swtpm_is_there() -> None:
     assert shutil.which("swtpm"), "install the package swtpm"
+
+
+def test_optional_media_may_be_missing(short_tmp: Path) -> None:
+    short_tmp.chmod(0o755)
+
+    def disk(device: str, policy: str, target: str) -> str:
+        return (
+            f"<disk type='file' device='{device}'><driver name='qemu' type='raw'/>"
+            f"<source file='{short_tmp}/none.img' startupPolicy='{policy}'/><target dev='{target}' bus='sata'/></disk>"
+        )
+
+    async def body() -> None:
+        async with node(short_tmp) as n:
+            machine = with_devices(disk("cdrom", "optional", "sda") + disk("disk", "optional", "sdb"))
+            machine = machine.replace("machine='pc'", "machine='q35'").replace('machine="pc"', 'machine="q35"')
+            _, started, _ = await n.start(machine, uuid=UUID)
+            live = started.live_xml or ""
+            assert "dev='sda'" in live and "dev='sdb'" not in live and "none.img" not in live
+            for policy in ("mandatory", "requisite"):
+                strict = machine.replace("optional", policy)
+                with pytest.raises(StartFailed, match="No such file"):
+                    await n.start(strict.replace(UUID, OTHER), uuid=OTHER)
+
+    run(body())
