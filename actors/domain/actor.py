@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from ..connection.supervisor import Supervisor
 
 
+WANTED_ENDS = ("saved", "from_snapshot")
+"""Reasons of shutoff that a verb brings about itself: it has something left to do, and ends on its own."""
+
+
 class DomainActor(LoopActor):
     """See the module."""
 
@@ -177,7 +181,8 @@ class DomainActor(LoopActor):
     def on_control(self, message: Any) -> None:
         """Handle exits, interruptions and destroys without a kill handle, at once."""
         if isinstance(message, Guestless):
-            self._end_verb()
+            if self.cell.snapshot.reason not in WANTED_ENDS:
+                self._end_verb()
             self.mailbox.urge(Order(verb="clean", args={"incarnation": message.incarnation}))
         elif isinstance(message, Interrupt):
             self._interrupt(message.call, message.error)

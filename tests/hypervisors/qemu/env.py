@@ -148,10 +148,10 @@ async def until(condition: Callable[[], T], timeout_s: float = WAIT_S, what: str
     return value
 
 
-def run(work: Awaitable[T]) -> T:
+def run(work: Awaitable[T], timeout_s: float = 55) -> T:
     """Run a test's coroutine on a loop of its own."""
 
     async def main() -> T:
-        return await asyncio.wait_for(work, 55)
+        return await asyncio.wait_for(work, timeout_s)
 
     return asyncio.run(main())
