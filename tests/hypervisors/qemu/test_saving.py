@@ -89,6 +89,7 @@ async def status(n: Node, target: Target) -> str:
     return str(reply["status"])
 
 
+@pytest.mark.timeout(180)
 def test_a_linux_guest_goes_on_where_it_was_saved(short_tmp: Path, guest_image: tuple[Path, Path]) -> None:
     path = short_tmp / "saved"
 
@@ -118,7 +119,7 @@ def test_a_linux_guest_goes_on_where_it_was_saved(short_tmp: Path, guest_image: 
             assert path.exists()
             await n.destroy(target, facts)
 
-    run(body())
+    run(body(), 150)
 
 
 def test_restored_paused_and_of_the_wrong_kind(short_tmp: Path) -> None:

@@ -223,6 +223,7 @@ def test_a_half_made_snapshot_is_made_anew(short_tmp: Path) -> None:
     run(body())
 
 
+@pytest.mark.timeout(180)
 def test_a_linux_guest_goes_back(short_tmp: Path, guest_image: tuple[Path, Path]) -> None:
     disk = image(short_tmp, "a.qcow2")
 
@@ -248,4 +249,4 @@ def test_a_linux_guest_goes_back(short_tmp: Path, guest_image: tuple[Path, Path]
                 await n.driver.revert_snapshot(linux.target, "booted")
             await n.destroy(linux.target, linux.facts)
 
-    run(body())
+    run(body(), 150)
