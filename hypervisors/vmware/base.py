@@ -206,8 +206,8 @@ class VmwareBase(ToolDriver):
     async def native_start(self, request: StartRequest, spawned: SpawnedCall) -> None:
         """Start a guest; one whose memory is kept goes on from there, as the product has it."""
         target = request.target
-        if request.mode is not StartMode.BOOT:
-            raise Unsupported(f"VMware guests cannot be started by {request.mode.value}", remedy="start it")
+        if request.mode is StartMode.INCOMING:
+            raise Unsupported("VMware guests do not migrate between desktops", remedy="copy the guest's folder")
         if request.paused:
             self.check_pause(target)
         machine = self.machines.get(target.uuid)
@@ -219,12 +219,22 @@ class VmwareBase(ToolDriver):
             machine = await self._machine(target)
         request.cancel.check()
         await self._files(self.library.settle_identity, machine)
+        if request.mode is StartMode.RESTORE:
+            await self.take_memory(machine, request.source)
         self.paused.discard(target.uuid)
         spawned()
         await self.command(target, "start", "nogui", deadline_s=self.env.deadlines.start_s)
         if request.paused:
             await self.command(target, "pause")
             self.paused.add(target.uuid)
+
+    async def take_memory(self, machine: Machine, source: str) -> None:
+        """Put saved memory in place for the start that follows.
+
+        Raises:
+            Unsupported: the product's driver does not save.
+        """
+        raise Unsupported("VMware Player's guests cannot be restored", remedy=f"start {machine.name}")
 
     def check_pause(self, target: Target) -> None:
         """Refuse to start paused where the product cannot pause."""
