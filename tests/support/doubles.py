@@ -131,7 +131,7 @@ class Double:
             if rule["command"] in ("*", command) and rule["name"] in ("*", name):
                 self._do(rule)
 
-    def _do(self, rule: dict) -> None:
+    def _do(self, rule: Json) -> None:
         what = rule["what"]
         if what == "hang":
             self._store()
