@@ -11,6 +11,7 @@ from mechane.protocol.cli.main import main
 from mechane.tests.guest.xml import idle_xml
 from mechane.tests.protocol.cli.conftest import Cli
 from mechane.tests.support.node import NodeProcess, running_node
+from mechane.tests.support.wait import wait_until
 
 UUID = "0b5e5b6e-0c1d-4b1f-9d2e-0a3f6f6c1a11"
 TABLET = "<input type='tablet' bus='usb'/>"
@@ -178,7 +179,8 @@ def test_what_was_plugged_outlives_the_node(vm: Cli) -> None:
     vm.node.kill()
     vm.node.start()
     assert str(path) in vm.ok("dumpxml", "vm")
-    assert str(path) in vm.ok("domstats", "vm", "--block", "--raw")
+    # a guest that is being taken up again has no values yet
+    wait_until(lambda: str(path) in vm.ok("domstats", "vm", "--block", "--raw"), 20.0, "statistics of the disk")
     vm.ok("attach-device", "vm", written(vm, TABLET))
     vm.ok("detach-disk", "vm", "sdb")
     assert str(path) not in vm.ok("dumpxml", "vm")
