@@ -28,6 +28,8 @@ CANCEL_S = 0.05
 STALL_S = 120.0
 """Seconds without a byte moved before it is given up: a disk may take that long to flush."""
 FAILED = ("failed", "cancelled")
+UNSETTLED = "finish-migrate"
+"""A migration that is over still holds the guest for an instant, and QEMU refuses to let it run (measured)."""
 
 
 async def carry(guest: Guest, monitor: Monitor, fd: int, *, incoming: bool, change_s: float) -> None:
@@ -102,7 +104,9 @@ async def cancel(monitor: Monitor, *, change_s: float) -> None:
     while True:
         reply = await monitor.execute("query-migrate", kind=CommandKind.QUERY, deadline_s=change_s)
         if reply.get("status", "none") in ("none", "completed", *FAILED):
-            return
+            state = await monitor.execute("query-status", kind=CommandKind.QUERY, deadline_s=change_s)
+            if state["status"] != UNSETTLED:
+                return
         if asyncio.get_running_loop().time() > until:
             raise DeadlineExceeded("a migration cannot be cancelled", remedy="destroy the domain",
                                    command="migrate_cancel", still_running=True)  # fmt: skip
