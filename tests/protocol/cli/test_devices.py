@@ -201,3 +201,9 @@ def test_processors(cli: Cli) -> None:
         assert cli.run("setvcpus", "vm", *words)[0] == exits.FAILED
     cli.ok("setvcpus", "vm", "8", "--maximum", "--config")
     assert "<vcpu placement='static' current='3'>8</vcpu>" in cli.ok("dumpxml", "vm", "--inactive")
+    cli.ok("destroy", "vm", "--grace", "0")
+    cli.ok("setvcpus", "vm", "5")
+    assert cli.json("dominfo", "vm")["vcpus"] == 5
+    cli.node.kill()
+    cli.node.start()
+    assert cli.json("dominfo", "vm")["vcpus"] == 5
