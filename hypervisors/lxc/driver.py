@@ -257,8 +257,10 @@ class LxcDriver(Definitions):
 
     async def native_destroy(self, target: Target, grace_s: float) -> None:
         """End the container's first process by its pidfd, whatever hangs."""
-        await self.look()
         box = self._containers.get(target.uuid)
+        if box is None or (box.init is None and box.monitor is None):
+            await self.look()
+            box = self._containers.get(target.uuid)
         if box is not None:
             box.kill(grace_s)
 
