@@ -42,23 +42,17 @@ def channel(kind: str, source: str = "") -> str:
     return f"<channel type='{kind}'>{source}<target type='virtio' name='org.mechane.{kind}'/></channel>"
 
 
-def test_backends_of_every_type(short_tmp: Path) -> None:
-    log = short_tmp / "out.log"
-    log.touch()
-    log.chmod(0o666)
-    peer = socket.socket(socket.AF_UNIX)
-    peer.bind(str(short_tmp / "peer"))
-    peer.listen()
-    (short_tmp / "peer").chmod(0o777)
-    devices = [
+def every_backend(folder: Path) -> list[str]:
+    """Return devices with a backend of each type."""
+    return [
         channel("pty"),
         channel("null"),
         channel("unix"),
-        channel("unix", f"<source mode='connect' path='{short_tmp}/peer'/>"),
+        channel("unix", f"<source mode='connect' path='{folder}/peer'/>"),
         channel("tcp", "<source mode='bind' host='127.0.0.1' service='0'/>"),
         channel("tcp", "<source mode='bind' host='127.0.0.1' service='0'/><protocol type='telnet'/>"),
         channel("udp", "<source mode='connect' host='127.0.0.1' service='9'/>"),
-        channel("file", f"<source path='{log}'/>"),
+        channel("file", f"<source path='{folder}/out.log'/>"),
         "<redirdev bus='usb' type='tcp'><source mode='bind' host='127.0.0.1' service='0'/></redirdev>",
         "<serial type='pty'><target type='usb-serial' port='3'/></serial>",
         "<console type='pty'><target type='virtio' port='3'/></console>",
@@ -67,6 +61,17 @@ def test_backends_of_every_type(short_tmp: Path) -> None:
         "<controller type='ccid' index='0'/>",
         "<rng model='virtio'><backend model='builtin'/></rng>",
     ]
+
+
+def test_backends_of_every_type(short_tmp: Path) -> None:
+    log = short_tmp / "out.log"
+    log.touch()
+    log.chmod(0o666)
+    peer = socket.socket(socket.AF_UNIX)
+    peer.bind(str(short_tmp / "peer"))
+    peer.listen()
+    (short_tmp / "peer").chmod(0o777)
+    devices = every_backend(short_tmp)
 
     async def body(guest: Linux) -> None:
         before, xml = await guest.resources(), guest.xml
