@@ -15,6 +15,7 @@ DRIVERS: dict[str, str] = {
     "qemu": ".qemu.driver:QemuDriver",
     "lxc": ".lxc.driver:LxcDriver",
     "xen": ".xen.driver:XenDriver",
+    "bhyve": ".bhyve.driver:BhyveDriver",
     "vbox": ".vbox.driver:VboxDriver",
     "vmwareplayer": ".vmware.driver:VmwarePlayerDriver",
     "vmwarews": ".vmware.driver:VmwareDriver",

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from mechane.hypervisors.bhyve.driver import BhyveDriver
 from mechane.hypervisors.check import Check, checks_of, run_check
 from mechane.hypervisors.vbox.driver import VboxDriver
+from mechane.tests.hypervisors.bhyve import product as bhyve
 from mechane.tests.hypervisors.vbox import product as vbox
 
 pytestmark = pytest.mark.timeout(120)
@@ -18,3 +20,8 @@ def named(check: Check) -> str:
 @pytest.mark.parametrize("check", checks_of(VboxDriver), ids=named)
 def test_vbox_driver(check: Check, short_tmp: Path) -> None:
     run_check(check, vbox.subject(vbox.installed(short_tmp)))
+
+
+@pytest.mark.parametrize("check", checks_of(BhyveDriver), ids=named)
+def test_bhyve_driver(check: Check, short_tmp: Path) -> None:
+    run_check(check, bhyve.subject(bhyve.installed(short_tmp)))
