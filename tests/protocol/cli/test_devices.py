@@ -207,3 +207,19 @@ def test_processors(cli: Cli) -> None:
     cli.node.kill()
     cli.node.start()
     assert cli.json("dominfo", "vm")["vcpus"] == 5
+
+
+@pytest.mark.qemu
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_pending_removal_shows_until_it_happens(cli: Cli) -> None:
+    cli.ok("define", written(cli, guest(RNG)))
+    cli.ok("start", "vm")
+    code, _, err = cli.run("detach-device", "vm", written(cli, RNG))
+    assert (code, "pending" in err) == (exits.TOO_LATE, True)
+    assert "<rng" in cli.ok("dumpxml", "vm")
+    cli.ok("reset", "vm")
+    wait_until(lambda: "<rng" not in cli.ok("dumpxml", "vm"), 20.0, "the device to be gone")
+    assert "<rng" in cli.ok("dumpxml", "vm", "--inactive")
+    cli.ok("attach-device", "vm", written(cli, RNG))
+    assert "rng0" in cli.ok("dumpxml", "vm")
