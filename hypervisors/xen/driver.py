@@ -44,6 +44,8 @@ REMOTE_FOLDER = "/run/mechane-xen"
 """Where configuration files lie on a remote host, each for the time of one start."""
 SAVE_S = 900.0
 """Seconds that the memory of a guest may take to be written or read."""
+IDLE_S = 5.0
+"""Seconds without processor time (which is told in tenths) after which a guest that waits is `blocked`."""
 SHUTDOWN_MODES = (None, "default", "acpi", "paravirt")
 NO_PV_CONTROL = ("rc=-10", "PV control interface")
 DESTROYED_ALREADY = ("invalid domain identifier", "does not exist", "Non-existant domain", "destroy failed")
@@ -63,7 +65,7 @@ class XenDriver(DeviceChanges, ToolDriver):
     def __init__(self, env: DriverEnv, **options: Any) -> None:
         super().__init__(env, **options)
         self.rows: dict[str, tables.Row] = {}
-        self._times: dict[int, float] = {}
+        self._worked: dict[int, tuple[float, float]] = {}
         self._traffic = stats.TrafficCache(self._xentop, self.clock)
         self._watch_store = StoreWatch(self.host.argv([self._name("xenstore-watch"), *PATHS]), self.kick)
 
@@ -115,7 +117,8 @@ class XenDriver(DeviceChanges, ToolDriver):
         """List the domains that run, dom0 and zombies aside."""
         result = await self.xl("list", "-v", deadline_s=self.env.deadlines.query_s)
         rows = tables.read_list(result.check().stdout)
-        times = {row.domid: row.time_s for row in rows}
+        listed = {row.domid for row in rows}
+        self._worked = {domid: seen for domid, seen in self._worked.items() if domid in listed}
         guests: dict[str, NativeGuest] = {}
         # One UUID is there twice while the old domain of a reboot is torn down: the living one counts.
         for row in sorted(rows, key=lambda row: (not row.dying, row.domid)):
@@ -128,18 +131,18 @@ class XenDriver(DeviceChanges, ToolDriver):
                 uuid=row.uuid, name=row.name, state=state, reason=reason, native_id=str(row.domid), persistent=False,
                 xml=partial(self._xml, row),
             )  # fmt: skip
-        self._times = times
         self.rows = {row.uuid: row for row in rows}
         return list(guests.values())
 
     def _state(self, row: tables.Row) -> tuple[State, str]:
-        """Return the state; a guest that waits just now but works counts as running."""
+        """Return the state; a guest that waits at this moment and worked a short while ago counts as running."""
         state, reason = tables.state_of(row.flags)
-        if state is State.BLOCKED:
-            watched = self.watched.get(row.uuid)
-            worked = self._times.get(row.domid, row.time_s) != row.time_s
-            if worked or (watched is not None and watched.starting):
-                return State.RUNNING, reason
+        time_s, since = self._worked.get(row.domid, (row.time_s, -IDLE_S))
+        if time_s != row.time_s or (row.uuid in self.watched and self.watched[row.uuid].starting):
+            since = self.clock()
+        self._worked[row.domid] = (row.time_s, since)
+        if state is State.BLOCKED and self.clock() - since < IDLE_S:
+            return State.RUNNING, reason
         return state, reason
 
     async def _xml(self, row: tables.Row) -> str:

@@ -12,7 +12,7 @@ import pytest
 from mechane.config.states import State
 from mechane.hypervisors.check import Check, Lab, Subject, checks_of, run_check
 from mechane.hypervisors.checks.lab import open_lab
-from mechane.hypervisors.contract import CancelFlag, Deadlines, StartMode, StartRequest
+from mechane.hypervisors.contract import CancelFlag, Deadlines, DriverEnv, StartMode, StartRequest
 from mechane.hypervisors.facts import Exited, GuestEvent
 from mechane.hypervisors.xen.driver import XenDriver
 from mechane.hypervisors.xen.native import from_native, to_native
@@ -44,15 +44,25 @@ def machine() -> Iterator[XenMachine]:
         yield booted
 
 
+HERE_ONLY = ("refuses_bad_saves",)
+"""Checks that look at files of the hypervisor's host as if it were this one."""
+CHECKS = [check for check in checks_of(XenDriver) if getattr(check, "__name__", "") not in HERE_ONLY]
+
+
 def subject(machine: XenMachine) -> Subject:
-    """Return xen+ssh:// to the machine; the image's SSH has no master that outlives us."""
+    """Return xen+ssh:// to the machine, where the lab's folder is there as well: saved guests go into it."""
+
+    def made(env: DriverEnv) -> XenDriver:
+        machine.run("mkdir", "-p", str(env.runtime_dir.parent))
+        return XenDriver(env)
+
     return Subject(
-        factory=XenDriver, xml=lambda uuid, name: XML.format(uuid=uuid, name=name), uri=machine.uri,
+        factory=made, xml=lambda uuid, name: XML.format(uuid=uuid, name=name), uri=machine.uri,
         deadlines=SLOW, timeout_s=WAIT_S, console_says=PROMPT,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("check", checks_of(XenDriver), ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_contract(machine: XenMachine, check: Check) -> None:
     print(run_check(check, subject(machine)))
 

@@ -14,6 +14,7 @@ from mechane.hypervisors.checks.lab import open_lab
 from mechane.hypervisors.contract import StartMode, StartRequest, Target
 from mechane.hypervisors.facts import Exited, GuestEvent, MonitorBack, MonitorStuck
 from mechane.hypervisors.xen.driver import XenDriver
+from mechane.hypervisors.xen.tables import Row
 from mechane.tests.hypervisors.xen.tools import Tools, installed
 
 Body = Callable[[Lab, XenDriver], Awaitable[None]]
@@ -275,5 +276,26 @@ def test_devices_come_and_go(tools: Tools) -> None:
             await driver.attach_device(trial.target, xml, "<input type='mouse' bus='usb'/>")
         expect(tools.control.state()["guests"], "the guest is still there")
         await lab.end(trial)
+
+    run(tools.subject(), tools.folder / "lab", body)
+
+
+def test_a_guest_is_blocked_when_it_has_done_nothing_for_a_while(tools: Tools) -> None:
+    async def body(lab: Lab, driver: XenDriver) -> None:
+        now = [1000.0]
+        driver.clock = lambda: now[0]
+
+        def state(flags: str, time_s: float) -> State:
+            row = Row(name="n", domid=5, memory_mib=1, vcpus=1, flags=flags, time_s=time_s, uuid=UUID)
+            return driver._state(row)[0]
+
+        assert state("-b----", 1.0) is State.BLOCKED, "nothing else is known of it"
+        assert state("-b----", 1.1) is State.RUNNING, "it worked since"
+        now[0] += 4.9
+        assert state("-b----", 1.1) is State.RUNNING
+        now[0] += 0.2
+        assert state("-b----", 1.1) is State.BLOCKED
+        assert state("r-----", 1.1) is State.RUNNING
+        assert state("--p---", 1.2) is State.PAUSED
 
     run(tools.subject(), tools.folder / "lab", body)
