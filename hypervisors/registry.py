@@ -17,6 +17,7 @@ DRIVERS: dict[str, str] = {
     "xen": ".xen.driver:XenDriver",
     "bhyve": ".bhyve.driver:BhyveDriver",
     "vbox": ".vbox.driver:VboxDriver",
+    "vz": ".vz.driver:VzDriver",
     "vmwareplayer": ".vmware.driver:VmwarePlayerDriver",
     "vmwarews": ".vmware.driver:VmwareDriver",
     "vmwarefusion": ".vmware.driver:VmwareDriver",

@@ -14,6 +14,7 @@ Simulated in tests: bhyve cannot run here. A console is reached at the B side of
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -43,6 +44,8 @@ REMOTE_FOLDER = "/var/run/mechane-bhyve"
 """Where guests' folders lie on another host; FreeBSD empties /var/run at boot."""
 VMM = "/dev/vmm"
 LOADER_FAILED = 1000
+SETTLE_S = 0.3
+"""Time in which bhyve opens its devices: an error of theirs is one of the start."""
 NAME = re.compile(r"[A-Za-z0-9_.+][A-Za-z0-9_.+ -]{0,30}")
 """What may be a file in /dev/vmm; older hosts allow 31 characters."""
 MODES = (None, "default", "acpi")
@@ -201,6 +204,8 @@ class BhyveDriver(ToolDriver):
             return kept is not None and (kept.boots > 0 or kept.status is not None)
 
         await self.until(request.target.uuid, settled, self.env.deadlines.start_s)
+        await asyncio.sleep(SETTLE_S)
+        await self.look()
         kept = self._kept[request.target.uuid]
         if kept.status is not None:
             log = await self.host.read(f"{self._folder(kept.uuid)}/log", deadline_s=self.env.deadlines.query_s)

@@ -1,0 +1,1 @@
+"""Virtuozzo: guests by prlctl and prlsrvctl."""

@@ -1,0 +1,210 @@
+"""Doubles of prlctl and prlsrvctl of Virtuozzo 7, which cannot run here.
+
+Modelled on Virtuozzo's command line reference and on what the sources of prlctl print: the table of `list`, JSON
+whose strings are not escaped, snapshot ids in braces, exit 255 for failures, progress on standard output. Not
+confirmed: the exact texts of errors, and `snapshot-list -i` with its `Name:` line.
+"""
+
+import os
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from doubles import Double, Failure, Usage
+
+STEP_S = 0.05
+VALUES = ("--memsize", "--cpus", "--efi-boot", "--description", "--vnc-mode", "--vnc-port", "--vnc-address",
+          "--videosize", "--device-bootorder", "--on-crash")
+DEVICE = ("--device-add", "--iface", "--position", "--image", "--device", "--network", "--type", "--mac",
+          "--adapter-type", "--size")
+
+
+def usage(text):
+    raise Usage(f"Unrecognized option or argument: {text}\nUsage: prlctl ACTION <ID | NAME> [OPTIONS]", 255)
+
+
+def find(double, name):
+    for uuid, guest in double.state.get("guests", {}).items():
+        if name.strip("{}") == uuid or name == guest["name"]:
+            return uuid, guest
+    raise Failure("Failed to get VM config: The virtual machine could not be found.", 255)
+
+
+def need(guest, *states):
+    if guest["state"] not in states:
+        raise Failure(f"Failed: the virtual machine is {guest['state']}; it is not running or paused as needed", 255)
+
+
+def create(double, words):
+    guests = double.state.setdefault("guests", {})
+    said = dict(zip(words[1::2], words[2::2], strict=False))
+    if any(guest["name"] == words[0] for guest in guests.values()):
+        raise Failure("Failed to create the virtual machine: the name is already used", 255)
+    guests[said["--uuid"]] = {"name": words[0], "state": "stopped", "settings": {}, "hardware": {}, "snapshots": [],
+                              "current": ""}
+    print("Creating the virtual machine...\nThe VM has been successfully created.")
+
+
+def change(double, words):
+    _, guest = find(double, words[0])
+    if "--device-del" in words:
+        device = words[words.index("--device-del") + 1]
+        if device not in guest["hardware"]:
+            raise Failure(f"The device {device} could not be found.", 255)
+        if guest["hardware"].pop(device).get("kind") == "hdd" and "--detach-only" not in words:
+            double.state.setdefault("deleted", []).append(device)
+        return
+    at, said = 1, {}
+    while at < len(words):
+        word, at = words[at], at + 1
+        if word in ("--vnc-nopasswd", "--no-hdd"):
+            continue
+        if word not in VALUES + DEVICE or at >= len(words):
+            usage(word)
+        said[word], at = words[at], at + 1
+    if "--device-add" not in said:
+        guest["settings"].update(said)
+        return
+    kind = said["--device-add"]
+    if said.get("--image", "").startswith("/missing"):
+        raise Failure("Failed to add the device: the image file does not exist", 255)
+    number = sum(each["kind"] == kind for each in guest["hardware"].values())
+    guest["hardware"][f"{kind}{number}"] = {"kind": kind, **said}
+
+
+def listing(double, words):
+    guests = double.state.get("guests", {})
+    if "-i" in words:
+        show(*find(double, words[-1]))
+        return
+    if words != ["-a", "-o", "uuid,status,name"]:
+        usage(" ".join(words))
+    print(f"{'UUID':38} {'STATUS':12} NAME")
+    for uuid, guest in guests.items():
+        print(f"{{{uuid}}} {guest['state']:12} {guest['name']}")
+
+
+def show(uuid, guest):
+    said = guest["settings"]
+    print('INFO\n[\n{' if guest["name"] == "noise" else "[\n{")
+    print(f'\t"ID": "{uuid}",\n\t"Name": "{guest["name"]}",\n\t"Description": "{said.get("--description", "")}",')
+    print(f'\t"Type": "VM",\n\t"State": "{guest["state"]}",\n\t"Boot order": "hdd0 cdrom0 ",')
+    print(f'\t"EFI boot": "{said.get("--efi-boot", "off")}",')
+    print('\t"Remote display": {\n' + f'\t\t"mode": "{said.get("--vnc-mode", "off")}",\n'
+          + f'\t\t"port": {said.get("--vnc-port", "0")},\n'
+          + f'\t\t"address": "{said.get("--vnc-address", "0.0.0.0")}"\n' + "\t},")
+    print('\t"Hardware": {\n\t\t"cpu": {\n' + f'\t\t\t"cpus": {said.get("--cpus", "1")}\n' + "\t\t},")
+    for name, each in guest["hardware"].items():
+        print(f'\t\t"{name}": {{\n\t\t\t"enabled": true,')
+        if each["kind"] == "net":
+            print(f'\t\t\t"mac": "{each.get("--mac", "001C42000001")}",')
+            print(f'\t\t\t"card": "{each.get("--adapter-type", "virtio")}",')
+            print(f'\t\t\t"network": "{each.get("--network", "")}"')
+        else:
+            print(f'\t\t\t"port": "{each["--iface"]}:{each["--position"]}",')
+            print(f'\t\t\t"image": "{each.get("--image", "")}"')
+        print("\t\t},")
+    print('\t\t"memory": {\n' + f'\t\t\t"size": "{said.get("--memsize", "0")}Mb"\n' + "\t\t}\n\t}\n}\n]")
+
+
+def start(double, words):
+    uuid, guest = find(double, words[0])
+    need(guest, "stopped", "suspended")
+    print("Starting the VM...")
+    guest["state"] = "starting"
+    double.later(uuid, {"state": "running"}, STEP_S)
+
+
+def stop(double, words):
+    uuid, guest = find(double, words[0])
+    if any(word not in ("--kill", "--noforce", "--fast") for word in words[1:]):
+        usage(words[1])
+    need(guest, "running", "paused", "starting", "stopping")
+    if "--kill" in words:
+        double.state["later"] = [each for each in double.state.get("later", []) if each[1] != uuid]
+    guest["state"] = "stopping"
+    double.later(uuid, {"state": "stopped"}, STEP_S)
+    print("Stopping the VM...")
+
+
+def move(wanted, becomes):
+    def go(double, words):
+        _, guest = find(double, words[0])
+        need(guest, *wanted)
+        guest["state"] = becomes
+        print("The VM has been successfully changed.")
+
+    return go
+
+
+def unregister(double, words):
+    uuid, guest = find(double, words[0])
+    need(guest, "stopped", "suspended")
+    del double.state["guests"][uuid]
+
+
+def snapshot(double, words):
+    _, guest = find(double, words[0])
+    said = dict(zip(words[1::2], words[2::2], strict=False))
+    fresh = f"5a9e0000-0000-4000-8000-{time.time_ns() % 10**12:012d}"
+    guest["snapshots"].append({"id": fresh, "name": said.get("-n", ""), "parent": guest["current"]})
+    guest["current"] = fresh
+    print(f"Creating the snapshot...\nThe snapshot with id {{{fresh}}} has been successfully created.")
+
+
+def snapshot_list(double, words):
+    _, guest = find(double, words[0])
+    if len(words) == 3:
+        each = next(each for each in guest["snapshots"] if each["id"] == words[2].strip("{}"))
+        print(f"ID: {{{each['id']}}}\nName: {each['name']}\nDate: 2026-01-02 03:04:05")
+        return
+    print(f"{'PARENT_SNAPSHOT_ID':38}  {'SNAPSHOT_ID':38}")
+    for each in guest["snapshots"]:
+        mark = "*" if each["id"] == guest["current"] else " "
+        parent = f"{{{each['parent']}}}" if each["parent"] else ""
+        print(f"{parent:>38} {mark}{{{each['id']}}}")
+
+
+def snapshot_other(delete):
+    def go(double, words):
+        _, guest = find(double, words[0])
+        if words[1] != "-i":
+            usage(words[1])
+        wanted = words[2].strip("{}")
+        if delete:
+            gone = next(each for each in guest["snapshots"] if each["id"] == wanted)
+            for each in guest["snapshots"]:
+                each["parent"] = gone["parent"] if each["parent"] == wanted else each["parent"]
+            guest["current"] = gone["parent"] if guest["current"] == wanted else guest["current"]
+            guest["snapshots"] = [each for each in guest["snapshots"] if each["id"] != wanted]
+        else:
+            guest["current"] = wanted
+
+    return go
+
+
+ACTIONS = {"create": create, "set": change, "list": listing, "start": start, "stop": stop, "unregister": unregister,
+           "pause": move(("running",), "paused"), "resume": move(("paused", "suspended"), "running"),
+           "restart": move(("running",), "running"), "reset": move(("running", "paused"), "running"),
+           "suspend": move(("running", "paused"), "suspended"), "snapshot": snapshot,
+           "snapshot-list": snapshot_list, "snapshot-switch": snapshot_other(False),
+           "snapshot-delete": snapshot_other(True)}
+
+
+def main(words):
+    with Double(os.environ["DOUBLE_TOOL"]) as double:
+        action = words[0] if words else ""
+        double.misbehave(action, words[1] if len(words) > 1 else "")
+        if double.tool == "prlsrvctl":
+            if words != ["info"]:
+                usage(" ".join(words))
+            print("ID: {…}\nHostname: host\nVersion: Server 7.0.220\nOS: Linux")
+        elif action in ACTIONS:
+            ACTIONS[action](double, words[1:])
+        else:
+            usage(action)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
