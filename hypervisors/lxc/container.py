@@ -17,6 +17,9 @@ from contextlib import suppress
 from .cgroups import Groups, groups_of
 from .processes import Process, Sight
 
+END_S = 10.0
+"""Seconds after a kill during which processes of the container that only show up then are killed as well: the
+first process of one that was starting outlives its monitor, waiting for it for ever (measured, LXC 5.0.2)."""
 MONITOR_S = 3.0
 """Seconds after the death of the first process that the monitor has to clean up and leave."""
 
@@ -50,6 +53,7 @@ class Container:
         self.on_reboot: Callable[[], None] = lambda: None
         """Called when another first process took the place of the one before."""
         self._booted = False
+        self._ends_until = 0.0
         self._fds: dict[str, int] = {}
         self._loop = loop
         self._changed = changed
@@ -97,6 +101,8 @@ class Container:
     # ---- loop's thread
 
     def _arm(self, grace_s: float) -> None:
+        if grace_s <= 0:
+            self._ends_until = self._loop.time() + END_S
         if self._doom is not None:
             if grace_s > 0 and self._doom.when() <= self._loop.time() + grace_s:
                 return  # a later call does not put off what an earlier one began
@@ -110,6 +116,7 @@ class Container:
         """Watch the processes that were found; those of an earlier boot are let go."""
         if sight.monitor is not None and sight.monitor != self.monitor and self._watch("monitor", sight.monitor):
             self.monitor = sight.monitor
+            self._end_late("monitor")
             with suppress(OSError):  # it ended just now
                 self.own_groups.append(groups_of(sight.monitor.pid))
         if sight.init is not None and sight.init != self.init and self._watch("init", sight.init):
@@ -117,9 +124,15 @@ class Container:
             with suppress(OSError):  # it ended just now
                 self.groups = groups_of(sight.init.pid)
                 self.own_groups.append(self.groups)
+            self._end_late("init")
             if self._booted:
                 self.on_reboot()
             self._booted = True
+
+    def _end_late(self, which: str) -> None:
+        """Kill a process that only shows up after the container was killed; one that was known cleans up in peace."""
+        if self._loop.time() < self._ends_until:
+            self._signal(which, signal.SIGKILL)
 
     def _watch(self, which: str, process: Process) -> bool:
         self._unwatch(which)
