@@ -155,6 +155,46 @@ class LxcSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class XenSettings:
+    """Guests of xen:///system."""
+
+    xl: str = _key("xl", "the tool, by name or path on the host that the URI names")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BhyveSettings:
+    """Guests of bhyve:///system."""
+
+    vmm_dir: str = _key("/dev/vmm", "folder in which the kernel shows its guests")
+    firmware: str = _key(
+        "/usr/local/share/uefi-firmware/BHYVE_UEFI.fd", "UEFI firmware of guests whose XML names none"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VzSettings:
+    """Guests of vz:///system."""
+
+    prlctl: str = _key("prlctl", "the tool for guests, by name or path")
+    prlsrvctl: str = _key("prlsrvctl", "the tool for the host, by name or path")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VboxSettings:
+    """Guests of vbox:///session."""
+
+    vboxmanage: str = _key("VBoxManage", "the tool, by name or path")
+    user_home: str = _key("", "VBOX_USER_HOME, the folder of VirtualBox's settings; empty: the node's own user's")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmwareSettings:
+    """Guests of vmwarews:///session, vmwareplayer:///session and vmwarefusion:///session."""
+
+    vmrun: str = _key("", "the tool, by path; empty: vmrun of the search path, or as the URI says")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisionSettings:
     """When something that keeps crashing is quarantined."""
 
@@ -188,6 +228,11 @@ class Settings:
     store: StoreSettings
     qemu: QemuSettings
     lxc: LxcSettings
+    xen: XenSettings
+    bhyve: BhyveSettings
+    vz: VzSettings
+    vbox: VboxSettings
+    vmware: VmwareSettings
     supervision: SupervisionSettings
     watchdog: WatchdogSettings
     limits: Any
@@ -199,7 +244,8 @@ class Settings:
     """The file that was read."""
 
     def section(self, name: str) -> dict[str, Any]:
-        """Return one section as a map, as drivers take theirs; {} where there is none of that name."""
+        """Return one section as a map, as drivers take theirs by scheme; {} where there is none of that name."""
+        name = "vmware" if name.startswith("vmware") else name
         part = getattr(self, name, None) if name in SECTIONS else None
         return {} if part is None else {each.name: getattr(part, each.name) for each in fields(part)}
 
@@ -212,6 +258,11 @@ SECTIONS: dict[str, type[Any]] = {
     "store": StoreSettings,
     "qemu": QemuSettings,
     "lxc": LxcSettings,
+    "xen": XenSettings,
+    "bhyve": BhyveSettings,
+    "vz": VzSettings,
+    "vbox": VboxSettings,
+    "vmware": VmwareSettings,
     "supervision": SupervisionSettings,
     "watchdog": WatchdogSettings,
 }

@@ -61,7 +61,8 @@ def test_values_and_sections(tmp_path: Path) -> None:
     assert made.section("qemu")["log_files"] == 0
     assert made.deadlines.query_s == 3.0
     assert made.limits.depth == 16
-    assert made.section("grants") == {} == made.section("xen")
+    assert made.section("grants") == {} == made.section("nothing")
+    assert made.section("vmwareplayer") == made.section("vmware") == {"vmrun": ""}
 
 
 @pytest.mark.parametrize(
