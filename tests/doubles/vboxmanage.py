@@ -1,3 +1,4 @@
+# long file: one executable that stands for all of VBoxManage and imports nothing of the tree
 """A double of VBoxManage, 6.1 and 7.0: VirtualBox cannot run here.
 
 Modelled on VirtualBox's manual (chapter VBoxManage, releases 6.1 and 7.0) and on what its sources print
@@ -273,27 +274,31 @@ def unregistervm(double, words):
     del double.state["guests"][uuid]
 
 
+def list_snapshots(guest, tree):
+    if not tree:
+        print("This machine does not have any snapshots")
+        raise SystemExit(1)
+    paths = {}
+    for each in tree:
+        brothers = [other for other in tree if other["parent"] == each["parent"]]
+        path = paths[each["parent"]] + f"-{brothers.index(each) + 1}" if each["parent"] else ""
+        paths[each["uuid"]] = path
+        print(f'SnapshotName{path}="{each["name"]}"\nSnapshotUUID{path}="{each["uuid"]}"')
+        if each["description"]:
+            print(f'SnapshotDescription{path}="{each["description"]}"')
+        if each["uuid"] == guest["current"]:
+            last = f'CurrentSnapshotName="{each["name"]}"\nCurrentSnapshotUUID="{each["uuid"]}"'
+            last += f'\nCurrentSnapshotNode="SnapshotName{path}"'
+    print(last)
+
+
 def snapshot(double, words):
     uuid, guest = find(double, words[0])
     verb, rest = words[1], words[2:]
     tree = guest["snapshots"]
     if verb == "list":
         options(rest, (), ("machinereadable", "details"))
-        if not tree:
-            print("This machine does not have any snapshots")
-            raise SystemExit(1)
-        paths = {}
-        for each in tree:
-            brothers = [other for other in tree if other["parent"] == each["parent"]]
-            path = paths[each["parent"]] + f"-{brothers.index(each) + 1}" if each["parent"] else ""
-            paths[each["uuid"]] = path
-            print(f'SnapshotName{path}="{each["name"]}"\nSnapshotUUID{path}="{each["uuid"]}"')
-            if each["description"]:
-                print(f'SnapshotDescription{path}="{each["description"]}"')
-            if each["uuid"] == guest["current"]:
-                last = f'CurrentSnapshotName="{each["name"]}"\nCurrentSnapshotUUID="{each["uuid"]}"'
-                last += f'\nCurrentSnapshotNode="SnapshotName{path}"'
-        print(last)
+        list_snapshots(guest, tree)
     elif verb == "take":
         said = options(rest[1:], ("description",), ("live",))
         fresh = f"5a9e0000-0000-4000-8000-{len(tree):012d}"
