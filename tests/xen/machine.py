@@ -50,7 +50,7 @@ def xen_machine(image: XenImage, folder: Path) -> Iterator[XenMachine]:
     log, port, began = folder / "console", free_port(), time.monotonic()
     argv = [
         QEMU, "-name", str(folder), "-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none",
-        "-machine", "pc,accel=tcg", "-cpu", "qemu64,+svm", "-smp", "2", "-m", str(MEMORY_MIB), "-no-reboot",
+        "-machine", "pc,accel=tcg", "-cpu", "qemu64,+svm,+npt", "-smp", "2", "-m", str(MEMORY_MIB), "-no-reboot",
         "-kernel", str(image.xen), "-initrd", f"{image.kernel} console=hvc0 quiet,{image.initrd}",
         "-append", f"console=com1 dom0_mem={DOM0_MIB}M,max:{DOM0_MIB}M dom0_max_vcpus=1 noreboot",
         "-serial", f"file:{log}", "-netdev", f"user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22",
