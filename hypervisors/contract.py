@@ -242,6 +242,9 @@ class Driver(ABC):
     """URI schemes that it serves."""
     capabilities: ClassVar[frozenset[Capability]]
     scope: ClassVar[Scope] = Scope.HOST
+    starts_undefined: ClassVar[bool] = False
+    """With NATIVE_DEFINITIONS: whether `start` takes a domain that was never defined, and the driver forgets it
+    when it ends; else transient domains are defined before and undefined after."""
 
     def __init__(self, env: DriverEnv) -> None:
         self.env = env

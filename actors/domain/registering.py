@@ -22,19 +22,20 @@ def kept_by_hypervisor(actor: DomainActor) -> bool:
     return Capability.NATIVE_DEFINITIONS in actor.supervisor.driver.capabilities
 
 
-async def register(actor: DomainActor, xml: str, *, name: str = "") -> None:
+async def register(actor: DomainActor, xml: str, *, name: str = "", transient: bool = False) -> None:
     """Have the hypervisor keep a definition; a domain that was made for it alone goes when it is refused.
 
     Args:
         actor: whose domain it is.
         xml: the definition.
         name: the domain's name, where it is another one than now.
+        transient: whether it is only for one run.
 
     Raises:
         MechaneError: it was refused.
     """
-    if not kept_by_hypervisor(actor):
-        return  # the connection had it checked already
+    if not kept_by_hypervisor(actor) or (transient and actor.supervisor.driver.starts_undefined):
+        return  # the connection had it checked already, or the start does
     try:
         target = target_of(actor)
         await actor.supervisor.driver.define(replace(target, name=name or target.name), xml)

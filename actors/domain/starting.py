@@ -37,7 +37,7 @@ async def start(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
 
 async def create(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
     """Start a transient domain; its entry is visible from the moment it runs."""
-    await register(actor, args["xml"])
+    await register(actor, args["xml"], transient=True)
     return await _bring_up(actor, args, call, args["xml"], transient=args["xml"])
 
 

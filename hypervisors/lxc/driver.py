@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +76,7 @@ class LxcDriver(Definitions):
             Capability.NATIVE_DEFINITIONS,
         }
     )
+    starts_undefined = True
     reboot_gap_s = 0.0
     poll_s = (0.5, 3.0, 10.0)  # a listing reads a few files and runs no tool
 
@@ -139,11 +140,12 @@ class LxcDriver(Definitions):
         if sight is not None and box is None:
             box = self._container(place)
         if sight is None or box is None:
-            return NativeGuest(uuid=place.uuid, name=place.name, state=State.SHUTOFF)
+            return NativeGuest(uuid=place.uuid, name=place.name, state=State.SHUTOFF, persistent=not place.transient)
         box.pin(sight)
         state = State.PAUSED if box.groups.frozen() else State.RUNNING
         pid = box.init.pid if box.init is not None else None
-        return NativeGuest(uuid=place.uuid, name=place.name, state=state, native_id=box.native_id, pid=pid)
+        return NativeGuest(uuid=place.uuid, name=place.name, state=state, native_id=box.native_id, pid=pid,
+                           persistent=not place.transient)  # fmt: skip
 
     def _container(self, place: Place) -> Container:
         config = LxcConfig()
@@ -278,6 +280,17 @@ class LxcDriver(Definitions):
         if place is not None and sidecar is not None and sidecar.transient:
             self._run_file(target, "log").unlink(missing_ok=True)
             await self.undefine(target)
+
+    async def sweep(self, known: Mapping[str, Handle]) -> Sequence[str]:
+        """End containers of ours that no handle knows, and remove definitions whose only run is over."""
+        swept = await super().sweep(known)
+        guests = await self.look()
+        for uuid, place in list(self._places.items()):
+            guest = guests.get(uuid)
+            over = guest is not None and not guest.active and uuid not in {*known, *self.watched}
+            if over and place.own and place.transient:
+                await self.undefine(Target(uuid=uuid, name=place.name))
+        return swept
 
     async def _remove_groups(self, remove: Callable[[], bool]) -> None:
         for _ in range(REMOVE_TRIES):

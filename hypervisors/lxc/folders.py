@@ -33,6 +33,8 @@ class Place:
     name: str
     uuid: str
     own: bool
+    transient: bool = False
+    """Whether it is only for one run."""
 
     @property
     def folder(self) -> Path:
@@ -62,7 +64,7 @@ class Folders:
         self.own = own
         self._others = tuple(others)
         self._identities = identities
-        self._uuids: dict[tuple[str, str], tuple[int, str]] = {}
+        self._known: dict[tuple[str, str], tuple[int, str, bool]] = {}
 
     def scan(self) -> list[Place]:
         """Return every container that is defined.
@@ -86,19 +88,20 @@ class Folders:
         """Return one container's place; None where no configuration is."""
         if not Path(path, name, CONFIG).is_file():
             return None
-        return Place(path=path, name=name, uuid=self._uuid(path, name), own=path == str(self.own))
+        uuid, transient = self._identity(path, name)
+        return Place(path=path, name=name, uuid=uuid, own=path == str(self.own), transient=transient)
 
-    def _uuid(self, path: str, name: str) -> str:
+    def _identity(self, path: str, name: str) -> tuple[str, bool]:
         with suppress(OSError):  # none beside it: a configuration that somebody else wrote
             changed = Path(path, name, SIDECAR).stat().st_mtime_ns
-            known = self._uuids.get((path, name))
+            known = self._known.get((path, name))
             if known is None or known[0] != changed:
                 sidecar = read_sidecar(Path(path, name))
-                known = (changed, sidecar.uuid if sidecar is not None else "")
-                self._uuids[path, name] = known
+                known = (changed, sidecar.uuid, sidecar.transient) if sidecar is not None else (changed, "", False)
+                self._known[path, name] = known
             if known[1]:
-                return known[1]
-        return self._identities.uuid_of(f"{path}/{name}")
+                return known[1], known[2]
+        return self._identities.uuid_of(f"{path}/{name}"), False
 
     def find(self, uuid: str) -> Place | None:
         """Return the place of a domain."""

@@ -123,12 +123,13 @@ class Watched:
         """Compare with what a listing says now; returns whether something changed."""
         self.missing_since = None
         rebooted = bool(self.native_id and guest.native_id and guest.native_id != self.native_id)
+        told = rebooted or self.pid is None  # taken up while guests could not be listed: its process is news
         self.native_id, self.pid = guest.native_id or self.native_id, guest.pid or self.pid
+        incarnation = self.target.incarnation
         if rebooted:
-            incarnation = self.target.incarnation
             self.facts.put(GuestEvent(incarnation=incarnation, kind="reboot", event="reboot"))
-            if self.kill is not None and guest.pid is not None:
-                self.facts.put(Spawned(incarnation=incarnation, kill=self.kill, pid=guest.pid))
+        if told and self.kill is not None and guest.pid is not None:
+            self.facts.put(Spawned(incarnation=incarnation, kill=self.kill, pid=guest.pid))
         if guest.state is self.state:
             return rebooted
         event, detail = EVENTS.get(guest.state, ("", ""))
