@@ -233,10 +233,10 @@ class BhyveDriver(ToolDriver):
     async def native_destroy(self, target: Target, grace_s: float) -> None:
         """Kill bhyve (or the loader) and destroy the machine."""
         kept = self._kept.get(target.uuid)
-        if kept is not None:
-            await self._shell('[ ! -d "$1" ] || : >"$1/stop"', self._folder(target.uuid), target=target)
-            with suppress(OperationInvalid):  # it ended by itself; the script sees `stop`
-                await self._signal(target, "child", "KILL")
+        # Also where no listing has shown it yet: a start that is cancelled may have its script running already.
+        await self._shell('[ ! -d "$1" ] || : >"$1/stop"', self._folder(target.uuid), target=target)
+        with suppress(OperationInvalid):  # it ended by itself; the script sees `stop`
+            await self._signal(target, "child", "KILL")
         by_hand = kept is None and target.uuid == self._ids.uuid_of(target.name)
         if by_hand or (kept is not None and kept.name in self._machines):
             await self._ctl(target, "--destroy")  # never a machine of that name which is another guest

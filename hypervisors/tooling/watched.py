@@ -112,6 +112,8 @@ class Watched:
             return
         if state is self.state:
             event = detail = ""  # the event was the state's, not the reason's
+        if state is State.SHUTDOWN and self.ends_as == "saved":
+            event = detail = ""  # its memory is being written: the one event is its end
         self.place(state, reason)
         self.facts.put(
             StateChanged(
