@@ -7,7 +7,7 @@ import re
 from ...config.domain.document import format as format_domain
 from ...config.domain.document import parse as parse_domain
 from ...config.domain.domain import Domain
-from ...config.errors import ConfigUnsupported
+from ...config.errors import ConfigUnsupported, InvalidArgument, XmlError
 from .disks import read_disks, write_disks
 from .display import read_display, read_folders, write_display, write_folders
 from .machine import read_machine, write_machine
@@ -53,7 +53,15 @@ def from_native(
         InvalidArgument: it is no .vmx, or an entry has a value that nobody knows.
     """
     vmx = VmxText.parse(decode(text) if isinstance(text, bytes) else text)
-    return format_domain(read(vmx, names=names, name=name, datacenter_path=datacenter_path), secure=True)
+    xml = format_domain(read(vmx, names=names, name=name, datacenter_path=datacenter_path), secure=True)
+    try:
+        parse_domain(xml)
+    except XmlError as error:  # such as a port beyond 65535: an entry that no domain can have
+        raise InvalidArgument(
+            f"the .vmx holds a value that a domain cannot have: {error.message}",
+            remedy="mend the entry that it stands for", **error.details,
+        ) from error  # fmt: skip
+    return xml
 
 
 def read(vmx: VmxText, *, names: FileNames | None = None, name: str = "", datacenter_path: str = "") -> Domain:

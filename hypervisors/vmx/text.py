@@ -136,13 +136,13 @@ def decode(data: bytes) -> str:
     page = _CODE_PAGE.match(named)
     try:
         return data.decode(f"cp{page[1]}" if page else named)
-    except LookupError:
-        raise refused(".encoding", named, "a character set such as UTF-8 or windows-1252") from None
     except UnicodeDecodeError as error:
         raise InvalidArgument(
             f"the .vmx is not in {named}, as it says: {error.reason} at byte {error.start}",
             path=".encoding", remedy="save the file in the character set that its .encoding names",
         ) from error  # fmt: skip
+    except (LookupError, ValueError):  # a name that no codec has, or one with a NUL
+        raise refused(".encoding", named, "a character set such as UTF-8 or windows-1252") from None
 
 
 def _head(data: bytes) -> str:
