@@ -154,14 +154,6 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leftover:
-    """What a handle recorded before a crash of the node turned out to be."""
-
-    target: Target
-    handle: Handle
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HypervisorInfo:
     """What `open` learnt of the hypervisor."""
 

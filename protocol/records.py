@@ -70,13 +70,6 @@ class JobInfo(TypedDict):
     job: NotRequired[str]
 
 
-class DomainPage(TypedDict):
-    """A page of a list that was asked for with `paged`: items and where to go on."""
-
-    domains: list[DomainRecord]
-    next: str | None
-
-
 class DomainStats(TypedDict):
     """Statistics of one domain: libvirt's dotted field names (state.state, cpu.time, …)."""
 

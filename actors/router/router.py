@@ -156,8 +156,7 @@ class Router:
 
     def _permit(self, session: Client, route: Route, args: dict[str, Any]) -> None:
         spec, grants = route.spec, session.grants
-        wanted = [spec.permission] + [c.permission for c in spec.conditions if args.get(c.argument)]
-        for permission in wanted:
+        for permission in _wanted(spec, args):
             if permission != "none" and not grants.somewhere(permission):
                 raise PermissionDenied(
                     f"{spec.name} needs the permission {permission}",
@@ -174,8 +173,7 @@ class Router:
         snapshot = entry.cell.snapshot
         if not grants.may("domain:getattr", snapshot.connection, snapshot.name):
             raise no_domain(args["domain"])
-        wanted = [spec.permission] + [c.permission for c in spec.conditions if args.get(c.argument)]
-        for permission in wanted:
+        for permission in _wanted(spec, args):
             if not grants.may(permission, snapshot.connection, snapshot.name):
                 raise PermissionDenied(
                     f"{spec.name} on {snapshot.name} needs the permission {permission}",
@@ -228,6 +226,11 @@ class Router:
                 call.cancel("its client is gone")
                 call.drop()
         self._closed(session)
+
+
+def _wanted(spec: CallSpec, args: dict[str, Any]) -> list[str]:
+    """Return the permissions that a call needs with these arguments."""
+    return [spec.permission, *(c.permission for c in spec.conditions if args.get(c.argument))]
 
 
 def _inline_below(spec: CallSpec) -> int:
