@@ -51,9 +51,11 @@ def test_the_callers_map_is_left_alone() -> None:
 
 
 def test_every_call_of_the_catalogue_compiles_and_takes_its_defaults() -> None:
-    samples = {"domain": "d", "xml": "<domain/>", "name": "n", "uuid": "u", "id": 1, "states": ["running"],
-               "client": 1, "subscription": 1, "limits": {}, "level": "info", "type": "title", "value": "v",
-               "new_name": "n", "path": "/p", "device": "<rng/>", "count": 1, "autostart": True, "command": "c"}  # fmt: skip
+    samples = {
+        "domain": "d", "xml": "<domain/>", "name": "n", "uuid": "u", "id": 1, "states": ["running"],
+        "client": 1, "subscription": 1, "limits": {}, "level": "info", "type": "title", "value": "v",
+        "new_name": "n", "path": "/p", "device": "<rng/>", "count": 1, "autostart": True, "command": "c",
+    }  # fmt: skip
     for call in CATALOGUE:
         required = {name: samples[name] for name, argument in call.arguments.items() if argument.required}
         assert set(CHECKS[call.name](required)) == set(call.arguments)
