@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from ...config.errors import OperationInvalid
 from ...hypervisors.contract import CancelFlag
 from ...hypervisors.facts import Exited, KillHandle, MonitorStuck, Spawned
+from .page import Page
 from .reduce import Change, reduce
 from .snapshot import Snapshot
 
@@ -39,12 +40,14 @@ class Cell:
     """What is published of one domain, and how to end its guest."""
 
     __slots__ = ("_cancel", "_clock", "_killing", "_lock", "_log", "_packed_record", "_packed_state",
-                 "_watchers", "gone", "kill_handle", "snapshot")  # fmt: skip
+                 "_watchers", "gone", "kill_handle", "page", "snapshot")  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, log: EventLog, clock: Callable[[], float]) -> None:
         self.snapshot = snapshot
         self.kill_handle: KillHandle | None = None
         self.gone = False
+        self.page: Page | None = None
+        """Where the record lies beside others, once the directory has the domain."""
         self._lock = threading.Lock()
         self._log = log
         self._clock = clock
@@ -61,6 +64,8 @@ class Cell:
             fact = self._notice(before, fact)
             after, changes = reduce(before, fact)
             self.snapshot = after
+            if after is not before and self.page is not None:
+                self.page.changed()
             for change in changes:
                 self._log.append(self._event(after, change))
             watchers = list(self._watchers) if after is not before and self._watchers else ()

@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 import threading
 import time
-from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
 from typing import Any
 
 from ...config.errors import AmbiguousName, DomainExists, NoDomain
 from ..runtime.mailbox import Mailbox
 from ..runtime.supervision import RestartWindow
 from .cell import Cell
+from .page import PREFIXES, Page, page_number
 
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\Z")
 
@@ -25,7 +26,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f
 class Entry:
     """One domain: cell, mailbox, actor, and what only its actor changes."""
 
-    __slots__ = ("actor", "cell", "holder", "mailbox", "owner_version", "stored_version", "stats", "visible",
+    __slots__ = ("_visible", "actor", "cell", "holder", "mailbox", "owner_version", "stored_version", "stats",
                  "window", "xml_version")  # fmt: skip
 
     def __init__(self, cell: Cell, mailbox: Mailbox[Any], *, visible: bool) -> None:
@@ -33,13 +34,24 @@ class Entry:
         self.mailbox = mailbox
         self.actor: Any = None
         self.holder: Any = None
-        self.visible = visible
+        self._visible = visible
         self.stored_version = 0
         # what is cached by UUID and version must not be found by a later domain of the same UUID
         self.xml_version = time.monotonic_ns()
         self.owner_version = 0
         self.stats: tuple[float, dict[str, Any]] | None = None
         self.window: RestartWindow | None = None
+
+    @property
+    def visible(self) -> bool:
+        """Whether lists and look-ups show the domain."""
+        return self._visible
+
+    @visible.setter
+    def visible(self, visible: bool) -> None:
+        self._visible = visible
+        if self.cell.page is not None:
+            self.cell.page.changed()
 
     @property
     def uuid(self) -> str:
@@ -68,7 +80,7 @@ class Directory:
         self._lock = threading.Lock()
         self._by_uuid: dict[str, Entry] = {}
         self._by_name: dict[str, tuple[Entry, ...]] = {}
-        self._order: list[str] = []
+        self._pages = tuple(Page() for _ in PREFIXES)
 
     def find(self, reference: str, connection: str | None = None) -> Entry:
         """Return the entry that a UUID, a name or an id names.
@@ -133,7 +145,8 @@ class Directory:
             self._claim_name(snapshot.name, snapshot.connection, None)
             self._by_uuid[snapshot.uuid] = entry
             self._by_name[snapshot.name] = (*self._by_name.get(snapshot.name, ()), entry)
-            insort(self._order, snapshot.uuid)
+            entry.cell.page = self._page(snapshot.uuid)
+            entry.cell.page.add(snapshot.uuid)
 
     def load(self, entries: list[Entry]) -> None:
         """Add many entries at start, of which the store says that they are distinct."""
@@ -142,7 +155,15 @@ class Directory:
                 snapshot = entry.cell.snapshot
                 self._by_uuid[snapshot.uuid] = entry
                 self._by_name[snapshot.name] = (*self._by_name.get(snapshot.name, ()), entry)
-            self._order = sorted(self._by_uuid)
+                entry.cell.page = self._page(snapshot.uuid)
+            by_page: dict[Page, list[str]] = {page: [] for page in self._pages}
+            for uuid in sorted(self._by_uuid):
+                by_page[self._page(uuid)].append(uuid)
+            for page, uuids in by_page.items():
+                page.fill(uuids)
+
+    def _page(self, uuid: str) -> Page:
+        return self._pages[page_number(uuid)]
 
     def _claim_name(self, name: str, connection: str, but: Entry | None) -> None:
         for other in self._by_name.get(name, ()):
@@ -181,21 +202,24 @@ class Directory:
                 return
             del self._by_uuid[snapshot.uuid]
             self._drop_name(entry, snapshot.name)
-            place = bisect_left(self._order, snapshot.uuid)
-            del self._order[place]
+            self._page(snapshot.uuid).remove(snapshot.uuid)
 
     def page(self, after: str | None = None, limit: int | None = None) -> list[Entry]:
         """Return visible entries in the order of their UUIDs, from behind `after`."""
-        order = self._order
-        start = bisect_right(order, after) if after else 0
+        first = page_number(after) if after else 0
         found: list[Entry] = []
-        for uuid in order[start:]:
-            entry = self._by_uuid.get(uuid)
-            if entry is not None and entry.visible:
-                found.append(entry)
-                if limit is not None and len(found) >= limit:
-                    break
+        for number in range(first, len(self._pages)):
+            for uuid in self._pages[number].uuids(after if number == first else None):
+                entry = self._by_uuid.get(uuid)
+                if entry is not None and entry.visible:
+                    found.append(entry)
+                    if limit is not None and len(found) >= limit:
+                        return found
         return found
+
+    def packed(self) -> Iterator[tuple[int, bytes]]:
+        """Yield how many visible domains there are on each page, and their packed records, in order."""
+        return (page.packed(self._by_uuid) for page in self._pages)
 
     def all(self) -> list[Entry]:
         """Return all entries, visible or not, in no order."""

@@ -119,10 +119,12 @@ def domain_list(view: View, client: Client, args: Args) -> list[bytes]:
         find_connection(view, args["connection"])
     keep = _filter_of(client, args)
     after = args["after"]
-    if keep is None:
-        entries = view.directory.page(after, limit)
-    else:
-        entries = [entry for entry in view.directory.page(after) if keep(entry)][:limit]
+    if keep is None and after is None and limit is None:
+        pages = list(view.directory.packed())
+        return [array_head(sum(count for count, _ in pages)), *(records for _, records in pages if records)]
+    entries = view.directory.page(after, limit if keep is None else None)
+    if keep is not None:
+        entries = [entry for entry in entries if keep(entry)][:limit]
     parts = [array_head(len(entries))]
     for start in range(0, len(entries), SLICE):
         parts.append(b"".join([entry.cell.packed_record() for entry in entries[start : start + SLICE]]))

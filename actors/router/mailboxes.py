@@ -81,10 +81,9 @@ class PriorityMailbox:
             self._lanes.pop(lane.client, None)
             return False
 
-    @property
-    def busy(self) -> bool:
-        """Whether any call waits or is being handed on."""
-        return bool(self._lanes)
+    def holds(self, client: int) -> bool:
+        """Whether a call of this client waits or is being handed on."""
+        return client in self._lanes
 
     def describe(self) -> dict[str, Any]:
         """Return depth, limit and how many were handed on."""

@@ -2,7 +2,9 @@
 
 Guarantees:
 - `call` runs on the gateway's thread, waits for nothing and never raises;
-- a PUBLISHED call is answered inline, from the cells, while the HIGH mailbox is empty;
+- a PUBLISHED call is answered inline, from the cells, unless the client has another one in the HIGH
+  mailbox (then in order, behind it); what others have there does not matter: an answer from the cells
+  costs less than queueing it, and a long list of one client must not make all others queue;
 - everything else gets a `PendingCall` (once-only sink, deadline) and goes to the mailbox
   of its class; executors hand it on to a mailbox, a loop or a kill handle and leave;
 - what the caller may not see is `no_domain`; an undeclared capability is `unsupported`
@@ -103,7 +105,7 @@ class Router:
             if (
                 published is not None
                 and len(self._directory) < route.inline_below
-                and not self._executors.high.busy
+                and not self._executors.high.holds(session.id)
                 and _RESERVED.isdisjoint(params)
             ):
                 began = time.perf_counter()

@@ -1,10 +1,13 @@
 """The directory: names, UUIDs, ids, pages."""
 
+from typing import Any
+
 import pytest
 
+from mechane.actors.cells import facts
 from mechane.actors.cells.cell import Cell
 from mechane.actors.cells.directory import Directory, Entry, canonical_uuid
-from mechane.actors.cells.snapshot import Snapshot
+from mechane.actors.cells.snapshot import Size, Snapshot
 from mechane.actors.runtime.mailbox import Mailbox
 from mechane.config.errors import AmbiguousName, DomainExists, NoDomain
 
@@ -84,3 +87,43 @@ def test_a_rename_frees_the_old_name_only_when_it_is_kept() -> None:
 def test_uuids_are_canonical() -> None:
     assert canonical_uuid(ONE.upper().replace("-", "")) == ONE
     assert canonical_uuid("web") is None
+
+
+def test_packed_pages_show_each_change_at_once_and_keep_the_rest() -> None:
+    directory = Directory()
+    first, second = entry(ONE, "web"), entry("ff" + TWO[2:], "db")
+    directory.load([first, second])
+    before = [page for page in directory.packed() if page[0]]
+    assert before == [(1, first.cell.packed_record()), (1, second.cell.packed_record())]
+    first.cell.put(facts.Defined(name="web", title="shop", size=Size()))
+    after = [page for page in directory.packed() if page[0]]
+    assert after[0] == (1, first.cell.packed_record()) != before[0] and after[1][1] is before[1][1]
+    second.visible = False
+    directory.add(entry(TWO, "mail"))
+    assert [count for count, _ in directory.packed() if count] == [2]
+    directory.remove(first)
+    assert [count for count, _ in directory.packed() if count] == [1]
+
+
+def test_a_change_while_a_page_is_packed_is_not_lost() -> None:
+    directory = Directory()
+    made = entry(ONE, "web")
+    directory.add(made)
+
+    records = iter([b"old"])
+    page: Any = made.cell.page
+
+    class Slow:
+        visible = True
+
+        class cell:
+            @staticmethod
+            def packed_record() -> bytes:
+                record = next(records, b"new")
+                if record == b"old":
+                    page.changed()  # another thread published a newer record
+                return record
+
+    given: Any = {ONE: Slow}
+    assert page.packed(given) == (1, b"old")
+    assert page.packed(given) == (1, b"new")

@@ -40,7 +40,7 @@ def test_clients_take_turns() -> None:
         order.append(call.client.id)
         box.give_back(lane)
     assert order == [1, 2, 1, 1, 1, 1]
-    assert not box.busy
+    assert not box.holds(1) and not box.holds(2)
 
 
 def test_a_lane_is_handed_on_by_one_executor_at_a_time() -> None:
