@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ...config.errors import OperationInvalid
@@ -34,6 +34,15 @@ class EventLog(Protocol):
     def append(self, event: dict[str, Any], /) -> object:
         """Number and keep an event; never waits."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Killed:
+    """What `Cell.kill` was about: an incarnation, whether it was being started, whether a kill handle took it."""
+
+    incarnation: int
+    starting: bool
+    handled: bool
 
 
 class Cell:
@@ -114,15 +123,20 @@ class Cell:
         with self._lock:
             self._cancel = None
 
-    def kill(self, grace_s: float) -> bool:
-        """End the guest; returns whether a kill handle took it (else the driver must).
+    def kill(self, grace_s: float, incarnation: int | None = None) -> Killed:
+        """End the guest, or the start that is under way.
+
+        Args:
+            grace_s: seconds between asking the guest's process and killing it.
+            incarnation: end this one only; None: whichever there is.
 
         Raises:
-            OperationInvalid: there is no guest.
+            OperationInvalid: there is no guest, or another incarnation.
         """
         with self._lock:
             snapshot = self.snapshot
-            if not (snapshot.active or snapshot.starting):
+            there = snapshot.active or snapshot.starting
+            if not there or incarnation not in (None, snapshot.incarnation):
                 raise OperationInvalid(
                     f"domain {snapshot.name} is not running", remedy="start it first", state=snapshot.state.value
                 )
@@ -132,7 +146,7 @@ class Cell:
             handle = self.kill_handle
         if handle is not None:
             handle.kill(grace_s)
-        return handle is not None
+        return Killed(incarnation=snapshot.incarnation, starting=snapshot.starting, handled=handle is not None)
 
     def cancel_start(self, reason: str) -> bool:
         """Ask a start that is under way to give up; False when there is none."""

@@ -13,11 +13,12 @@ side (bounded), so one slow definition holds up no other. Guarantees:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from typing import Any
 
-from ...config.errors import Busy, MechaneError, NoDomain, Quarantined
+from ...config.errors import Busy, MechaneError, NoDomain, OperationInvalid, Quarantined
 from ...hypervisors.contract import Capability, Deadlines, Driver, HypervisorInfo, Target
 from ...hypervisors.facts import Exited, Fact, FactSink, GuestEvent
 from ...hypervisors.registry import DRIVERS, driver_class
@@ -342,9 +343,9 @@ class Supervisor(LoopActor, Definitions, Discovery):
             self._end_with_client(entry, incarnation)
 
     def _end_with_client(self, entry: Entry, incarnation: int) -> None:
-        snapshot = entry.cell.snapshot
-        if snapshot.incarnation == incarnation and snapshot.active and not entry.cell.kill(0.0):
-            entry.mailbox.post(DestroyByDriver(grace_s=0.0))
+        with contextlib.suppress(OperationInvalid):  # it ended before
+            if not entry.cell.kill(0.0, incarnation).handled:
+                entry.mailbox.post(DestroyByDriver(grace_s=0.0))
 
     async def close(self) -> None:
         """Let go of the driver; guests keep running."""

@@ -344,12 +344,9 @@ class Session:
             head = outbox.popleft()
             if outbox and len(head) < JOIN_BYTES // 4:
                 head = self._joined(head)
-            if len(head) > budget:
-                outbox.appendleft(memoryview(head)[budget:])
-                head = memoryview(head)[:budget]
             sent = 0
             try:
-                sent = self._sock.send(head)
+                sent = self._sock.send(head if len(head) <= budget else memoryview(head)[:budget])
             finally:
                 if sent < len(head):
                     outbox.appendleft(memoryview(head)[sent:])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
-from ...config.errors import InvalidArgument, NoJob, OperationFailed
+from ...config.errors import InvalidArgument, NoJob, OperationFailed, OperationInvalid
 from ..cells.snapshot import Snapshot
 from ..domain.orders import DestroyByDriver, Interrupt
 from ..router.pending import PendingCall
@@ -24,10 +25,10 @@ def destroy(node: Node, call: PendingCall) -> None:
                               value=grace_s)  # fmt: skip
     entry = call.entry
     cell = entry.cell
-    incarnation = cell.snapshot.incarnation
+    killed = cell.kill(grace_s)  # which incarnation it was is known only now: a start may have begun just before
 
     def ended(snapshot: Snapshot) -> bool:
-        if cell.gone or snapshot.incarnation != incarnation or not (snapshot.active or snapshot.starting):
+        if cell.gone or snapshot.incarnation != killed.incarnation or not (snapshot.active or snapshot.starting):
             call.reply_packed(cell.packed_record())
             return True
         if snapshot.zombie:
@@ -40,13 +41,10 @@ def destroy(node: Node, call: PendingCall) -> None:
             return True
         return call.done
 
-    watching = cell.watch(ended)
-    try:
-        taken = cell.kill(grace_s)
-    except BaseException:
+    if ended(cell.watch(ended)):
         cell.unwatch(ended)
-        raise
-    if not taken and not watching.starting:
+        return
+    if not killed.handled and not killed.starting:
         entry.mailbox.post(DestroyByDriver(grace_s=grace_s, call=call))
     node.deadlines.arm(call, lambda: cell.unwatch(ended))
 
@@ -59,9 +57,9 @@ def abort_job(node: Node, call: PendingCall) -> None:
     if holder is None:
         raise NoJob(f"no job holds domain {name}", remedy="nothing to abort")
     if entry.cell.cancel_start("aborted"):
-        handle = entry.cell.kill_handle
-        if handle is not None:
-            entry.cell.kill(0.0)
+        if entry.cell.kill_handle is not None:
+            with contextlib.suppress(OperationInvalid):  # the start ended meanwhile
+                entry.cell.kill(0.0)
         call.reply({"aborted": holder.verb})
         return
     victim = node.current_call(entry)

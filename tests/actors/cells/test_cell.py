@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mechane.actors.cells import facts as own
-from mechane.actors.cells.cell import Cell
+from mechane.actors.cells.cell import Cell, Killed
 from mechane.actors.cells.snapshot import Snapshot
 from mechane.config.errors import OperationInvalid
 from mechane.config.states import State
@@ -64,7 +64,7 @@ def test_a_killed_guest_was_destroyed_whatever_the_driver_saw() -> None:
     cell, log = make()
     handle = Handle()
     run(cell, handle)
-    assert cell.kill(1.5)
+    assert cell.kill(1.5).handled
     assert handle.kills == [1.5]
     cell.put(Exited(incarnation=1, reason="crashed"))
     assert (cell.snapshot.state, cell.snapshot.reason) == (State.SHUTOFF, "destroyed")
@@ -77,11 +77,19 @@ def test_a_kill_before_the_spawn_cancels_and_strikes_at_the_spawn() -> None:
     cancel = CancelFlag()
     cell.begin_start(cancel)
     cell.put(own.StartBegan(incarnation=1))
-    assert not cell.kill(2.0)
+    assert not cell.kill(2.0).handled
     assert cancel.reason == "destroyed"
     handle = Handle()
     cell.put(Spawned(incarnation=1, kill=handle))
     assert handle.kills == [0.0]
+
+
+def test_a_kill_says_which_incarnation_it_is_about_and_spares_others() -> None:
+    cell, _ = make()
+    run(cell, Handle(), incarnation=4)
+    with pytest.raises(OperationInvalid):
+        cell.kill(0.0, incarnation=3)
+    assert cell.kill(0.0, incarnation=4) == Killed(incarnation=4, starting=False, handled=True)
 
 
 def test_a_guest_that_is_being_killed_is_not_called_unresponsive() -> None:
