@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mechane.benchmarks.peer import Peer, children_of, guest_pids, memory_kib, stopped, threads
+from mechane.benchmarks.peer import Peer, children_of, guest_pids, memory_kib, stopped, threads, wait_for_idle
 from mechane.tests.guest.xml import idle_xml, padded_xml
 
 GUESTS = 30
@@ -193,6 +193,7 @@ def run(peer: Peer, wanted: Callable[[str], bool]) -> Run:
         done.step("destroy of a stopped QEMU", lambda: stopped_guest(peer, guests[0]))
     if any(map(wanted, ("calls", "hung", "restart"))):
         done.step(f"{GUESTS} guests", lambda: peer.measure("starts_at_once", names=guests) and {})
+        done.step("rest of their firmware", lambda: {"rest_after": wait_for_idle(guests)})
         if wanted("calls"):
             done.step("calls", lambda: calls(peer, guests[0]))
         if wanted("hung"):

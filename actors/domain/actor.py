@@ -50,6 +50,7 @@ class DomainActor(LoopActor):
         self._current: PendingCall | None = None
         self._rule: legality.Rule | None = None
         self._verb_task: asyncio.Task[Any] | None = None
+        self._interrupted = False
 
     async def on_call(self, item: PendingCall | Order) -> None:
         """Run one verb and answer."""
@@ -80,12 +81,12 @@ class DomainActor(LoopActor):
             raise bug
 
     async def _run_verb(self, verb: str, args: dict[str, Any], call: PendingCall | None) -> Any:
-        """Run the verb as a task of its own, so that an interruption ends it and not the actor."""
-        task = self._verb_task = asyncio.ensure_future(VERBS[verb](self, args, call))
+        """Run the verb; an interruption ends it and not the actor. In this very task: another costs two turns."""
+        self._verb_task, self._interrupted = asyncio.current_task(), False
         try:
-            return await task
+            return await VERBS[verb](self, args, call)
         except asyncio.CancelledError:
-            if not task.cancelled():
+            if not self._interrupted:
                 raise
             name = self.cell.snapshot.name
             if self.cell.snapshot.active:
@@ -175,8 +176,8 @@ class DomainActor(LoopActor):
             handle = self.cell.kill_handle
             if handle is not None:
                 handle.kill(0.0)
-        elif interruption is Interruption.CANCEL and self._verb_task is not None:
-            self._verb_task.cancel()
+        else:
+            self._end_verb()
 
     def on_control(self, message: Any) -> None:
         """Handle exits, interruptions and destroys without a kill handle, at once."""
@@ -193,8 +194,9 @@ class DomainActor(LoopActor):
             super().on_control(message)
 
     def _end_verb(self) -> None:
-        """End a verb that waits for a guest which is gone, or about to be."""
+        """End a verb that waits, where its rule allows that."""
         if self._verb_task is not None and self._rule and self._rule.interruption is Interruption.CANCEL:
+            self._interrupted = True
             self._verb_task.cancel()
 
     def on_waiting(self) -> None:

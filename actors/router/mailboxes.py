@@ -85,6 +85,11 @@ class PriorityMailbox:
         """Whether a call of this client waits or is being handed on."""
         return client in self._lanes
 
+    @property
+    def busy(self) -> bool:
+        """Whether any call waits or is being handed on."""
+        return bool(self._lanes)
+
     def describe(self) -> dict[str, Any]:
         """Return depth, limit and how many were handed on."""
         return {"depth": self.depth, "limit": self.limit, "served": self.served, "lanes": len(self._lanes)}

@@ -151,10 +151,13 @@ class Router:
             call.entry = self._resolve(session, spec, args)
         self._needs(spec, call.entry, args)
         session.in_flight[msgid] = call
+        executors = self._executors
         if spec.priority is Priority.HIGH:
-            self._executors.submit_high(call)
+            executors.submit_high(call)
+        elif spec.on is Place.DOMAIN and not executors.low.busy:
+            self.handle(call)  # into the domain's mailbox: all that an executor would do, without a thread's turn
         else:
-            self._executors.submit_low(call)
+            executors.submit_low(call)
 
     def _permit(self, session: Client, route: Route, args: dict[str, Any]) -> None:
         spec, grants = route.spec, session.grants

@@ -137,8 +137,8 @@ class LoopActor(pykka.Actor):
             self._running = None
         if crash is not None:
             self._crash(crash)
-        elif not self._dead:
-            self._wake_here()
+        elif len(self.mailbox) and not self._dead:
+            self._wake_here()  # what comes from now on wakes us itself
 
     def _wake_here(self) -> None:
         if not self._scheduled:

@@ -187,9 +187,10 @@ class Monitor:
         if self.closed:
             raise self._lost()
         unit = _Unit(commands, kind is CommandKind.CHANGE, deadline_s, tolerant, self._loop.create_future())
-        unit.timer = self._loop.call_later(deadline_s, self._expired, unit)
         self._waiting.append(unit)
         self._send_next()
+        if unit.timer is None and unit is not self._current and not unit.future.done():
+            unit.timer = self._loop.call_later(deadline_s, self._expired, unit)  # for its turn
         return await unit.future
 
     def close(self) -> None:
