@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from mechane.benchmarks.side import MEASURE_TIMEOUT_S
 from mechane.tests.support.procs import argv_of
 
-
 IDLE_WINDOW_S = 0.5
 IDLE_SHARE = 0.03
 """A guest in its firmware's last loop takes 1 to 2 % of a processor, one that boots all it gets (measured)."""
