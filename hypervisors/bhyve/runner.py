@@ -4,6 +4,9 @@ A guest has a folder with `info` (one line of JSON), the script `run`, and what 
 `child` (loader or bhyve), `pid` (bhyve), `boots`, `exit` (status, and seconds since the last boot). The script lives
 on without the node: at a reboot (bhyve exits 0) it destroys the machine, loads its kernel and runs it again, as
 bhyve(8) demands. Only POSIX sh and its usual tools are needed.
+
+Whoever ends a guest writes `stop` (or removes the folder) and then kills what `child` names; the script writes `child`
+and then looks for `stop`. So one of them always sees the other, whenever it comes.
 """
 
 from __future__ import annotations
@@ -72,18 +75,20 @@ def script(
     return f"""cd -- {shlex.quote(folder)} || exit 1
 put() {{ echo "$2" >"$1.new" && mv -f "$1.new" "$1"; }}
 end() {{ put exit "$1 $(($(date +%s) - $t))"; exit 0; }}
-go() {{ "$@" </dev/null & c=$!; put child $c; wait $c; }}
+gone() {{ [ -e stop ] || [ ! -e run ]; }}
+run() {{ "$@" </dev/null & c=$!; put child $c; gone && kill -KILL $c; }}
+go() {{ run "$@"; wait $c; }}
 put runner $$
 b=0
 while :; do
   t=$(date +%s)
-  [ -e stop ] && end 1000
+  gone && end 1000
   {load}
-  {shlex.join(bhyve)} </dev/null & c=$!
-  put child $c; put pid $c; b=$(($b + 1)); put boots $b
+  run {shlex.join(bhyve)}
+  put pid $c; b=$(($b + 1)); put boots $b
   wait $c; s=$?
   {destroy}
-  [ -e stop ] && end $s
+  gone && end $s
   if [ -e again ] && {{ [ $s -le 2 ] || [ $s = 143 ]; }}; then rm -f again; continue; fi
   [ "$s" = "{again}" ] || end $s
 done
