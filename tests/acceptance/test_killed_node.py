@@ -15,7 +15,7 @@ from mechane.tests.acceptance.load import Load
 from mechane.tests.support.node import NodeProcess
 from mechane.tests.support.paths import short_folder
 from mechane.tests.support.procs import leftovers
-from mechane.tests.support.rpc import Rpc
+from mechane.tests.support.rpc import Gone, Rpc
 from mechane.tests.support.wait import wait_until
 
 SEED = int(os.environ.get("MECHANE_SEED", "20260"))
@@ -60,10 +60,21 @@ def restart_and_compare(node: NodeProcess, load: Load, fault: dict[str, str], or
     fresh = load.next_round(SEED + index + 1)
     if fault:
         node.kill()
-        node.start(**fault)
-        with node.connect() as rpc:
-            wait_until(lambda: ready(rpc), 30, "adoption")
+        node.launch(**fault)
+        wait_until(lambda: dead_or_ready(node), 30, "adoption, or death in it")
     return fresh
+
+
+def dead_or_ready(node: NodeProcess) -> bool:
+    """Tell whether a node that is to die has taken up its guests, or died already: on the way, or as it answers here."""
+    assert node.process is not None
+    if node.process.poll() is not None:
+        return True
+    try:
+        with node.connect() as rpc:
+            return ready(rpc)
+    except (OSError, Gone):
+        return False
 
 
 def ready(rpc: Rpc) -> bool:
