@@ -47,6 +47,8 @@ RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 ADOPT_DEADLINE_S = 30.0
 OPEN_WAIT_S = 10.0
 """How long calls wait for a driver that is being opened; QEMU is probed in about 0.1 s on an idle machine."""
+CLOSE_WAIT_S = 2.0
+"""How long opening, adopting and verbs may take to end when the node stops."""
 CALLS_AT_ONCE = 64
 
 
@@ -349,6 +351,7 @@ class Supervisor(LoopActor, Definitions, Discovery):
 
     async def close(self) -> None:
         """Let go of the driver; guests keep running."""
+        await self.home.end_tasks(CLOSE_WAIT_S)  # else they go on without what is closed below
         if self.driver is not None:
             await self.driver.close()
         self.env.close()

@@ -17,6 +17,7 @@ from typing import Any
 from . import guards
 
 START_DEADLINE_S = 5.0
+END_WAIT_S = 2.0
 _log = logging.getLogger("mechane.loop")
 
 
@@ -85,14 +86,17 @@ class LoopThread:
         self._thread.join(deadline_s)
         return not self._thread.is_alive()
 
-    def _finish(self) -> None:
+    async def end_tasks(self, wait_s: float) -> None:
+        """Cancel the tasks that run and wait for them, at most `wait_s` seconds. Loop's thread, no task of `spawn`."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=wait_s)
 
+    def _finish(self) -> None:
         async def end() -> None:
-            if tasks:
-                await asyncio.wait(tasks, timeout=2.0)
+            await self.end_tasks(END_WAIT_S)
             self.loop.stop()
 
         self._last = self.loop.create_task(end())

@@ -66,7 +66,7 @@ def restart_and_compare(node: NodeProcess, load: Load, fault: dict[str, str], or
 
 
 def dead_or_ready(node: NodeProcess) -> bool:
-    """Tell whether a node that is to die has taken up its guests, or died already: on the way, or as it answers here."""
+    """Tell whether a node that is to die has taken up its guests, or died: on the way, or as it answers here."""
     assert node.process is not None
     if node.process.poll() is not None:
         return True
