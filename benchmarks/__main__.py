@@ -15,14 +15,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mechane.benchmarks import bare_qemu, connections, sandbox, scenario, table
+from mechane.benchmarks import bare_qemu, connections, documents, sandbox, scenario, table
 from mechane.benchmarks.libvirt_peer import LibvirtPeer
 from mechane.benchmarks.node_peer import NodePeer
 from mechane.tests.guest.xml import idle_xml
 from mechane.tests.stubs.install import install_stub
 from mechane.tests.support.paths import short_folder
 
-STEPS = ("lives", "at_once", "stopped", "calls", "hung", "restart", "many", "loaded", "stubs", "connections")
+STEPS = (
+    "reading", "define", "lives", "at_once", "stopped", "calls", "hung", "restart", "many", "loaded", "stubs",
+    "connections",
+)  # fmt: skip
 STUBS = 310
 STUBS_HUNG = 300
 
@@ -71,6 +74,11 @@ def run_all(wanted: Callable[[str], bool], without: str | None) -> tuple[dict[st
             failures += done.failures
     with short_folder("mb") as folder, NodePeer(folder) as node:
         done = scenario.run(node, wanted)
+        sides["mechane"].update(done.figures)
+        failures += done.failures
+    if wanted("reading"):
+        done = scenario.Run(side="mechane")
+        done.step("documents to command lines", documents.reading)
         sides["mechane"].update(done.figures)
         failures += done.failures
     if wanted("stubs"):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from mechane.benchmarks import documents
 from mechane.benchmarks.peer import Peer, children_of, guest_pids, memory_kib, stopped, threads, wait_for_idle
 from mechane.tests.guest.xml import idle_xml, padded_xml
 
@@ -185,6 +186,9 @@ def run(peer: Peer, wanted: Callable[[str], bool]) -> Run:
     done.step("definitions", lambda: peer.measure("define", documents=[idle_xml(name) for name in guests]) and {})
     if done.failures:
         return done
+    if wanted("define"):
+        defined = names(f"d{peer.side[:2]}", documents.DEFINED)
+        done.step(f"{documents.DEFINED} definitions of virt-install", lambda: documents.defining(peer, defined))
     if wanted("lives"):
         done.step("start and destroy", lambda: lives(peer, guests[0]))
     if wanted("at_once"):

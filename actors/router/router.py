@@ -35,6 +35,8 @@ _RESERVED = frozenset(RESERVED_ARGUMENTS)
 _NO_REFERENCE = frozenset({"events.subscribe", "node.reattach"})
 """Calls whose `domain` argument is looked at by the handler."""
 
+_INTO_A_MAILBOX = frozenset({Place.DOMAIN, Place.CONNECTION})
+
 Published = Callable[[Any, Client, dict[str, Any]], bytes | list[bytes]]
 """Returns the packed result, or its parts when it is long."""
 Hand = Callable[[PendingCall], None]
@@ -154,8 +156,8 @@ class Router:
         executors = self._executors
         if spec.priority is Priority.HIGH:
             executors.submit_high(call)
-        elif spec.on is Place.DOMAIN and not executors.low.busy:
-            self.handle(call)  # into the domain's mailbox: all that an executor would do, without a thread's turn
+        elif spec.on in _INTO_A_MAILBOX and not executors.low.busy:
+            self.handle(call)  # into the actor's mailbox: all that an executor would do, without a thread's turn
         else:
             executors.submit_low(call)
 

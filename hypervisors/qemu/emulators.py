@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 
 from ...config.errors import ConfigUnsupported
 from .capabilities import EmulatorCapabilities, EmulatorKey
@@ -19,6 +19,8 @@ from .workshop import Workshop
 FORMAT = 1
 """Version of the cache files; another one is probed anew."""
 KEPT = 32
+KEY_TTL_S = 1.0
+"""How long definitions are checked against an emulator without a look whether it was replaced; a start always looks."""
 
 
 def key_of(path: str) -> EmulatorKey:
@@ -46,6 +48,7 @@ class Emulators:
         self._folder = shop.env.state_dir / "emulators"
         self._known: LRUCache[EmulatorKey, EmulatorCapabilities] = LRUCache(KEPT)
         self._probing: dict[EmulatorKey, asyncio.Task[EmulatorCapabilities]] = {}
+        self._keys: TTLCache[str, EmulatorKey] = TTLCache(KEPT, KEY_TTL_S, timer=shop.env.loop.time)
 
     async def get(self, path: str) -> EmulatorCapabilities:
         """Return what the emulator at `path` can do, probing it where that is not known.
@@ -84,10 +87,12 @@ class Emulators:
 
     async def remembered(self, path: str) -> EmulatorCapabilities | None:
         """Return what is known of an emulator without running it: from memory, or the disk."""
-        try:
-            key = await self._shop.blocking(key_of, path)
-        except ConfigUnsupported:
-            return None
+        key = self._keys.get(path)
+        if key is None:
+            try:
+                key = self._keys[path] = await self._shop.blocking(key_of, path)
+            except ConfigUnsupported:
+                return None
         if key not in self._known:
             stored = await self._shop.blocking(_load, self._file(key), key)
             if stored is not None:
