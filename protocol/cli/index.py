@@ -23,6 +23,10 @@ MODULES: dict[str, tuple[str, ...]] = {
     "planning": ("plan", "apply", "domxml-normalize"),
     "native": ("domxml-to-native", "domxml-from-native"),
     "observe": ("domstats", "domjobinfo", "domjobabort", "qemu-monitor-command"),
+    "parts": (
+        "domblklist", "domiflist", "domdisplay", "vncdisplay", "ttyconsole", "vcpucount", "dommemstat", "domblkstat",
+        "domifstat",
+    ),
     "events": ("events", "event"),
     "console": ("console",),
     "top": ("top",),
