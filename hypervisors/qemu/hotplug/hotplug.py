@@ -33,6 +33,9 @@ UNPLUG_S = 20.0
 """Seconds that a guest has to let go of a device; Linux under emulation takes 0.1 to 6 s (measured)."""
 TRAY_S = 5.0
 """Seconds that a guest has to open a drive that it has locked."""
+TRAY_TRIES = 3
+TRAY_CLOSED = "is not open"
+"""What QEMU 7.2 says of a drive whose tray must be open (blockdev-insert-medium; measured)."""
 LOOK_S = 1.0
 PENDING = "already in the process of unplug"
 
@@ -221,13 +224,23 @@ class Hotplugging:
             size=len(xml),
         )  # fmt: skip
         await self._take_files(guest, plan.files)
-        if plan.tray:
-            await self._open(guest, monitor, plan.tray)
-        await self._runner.run(guest, monitor, plan.steps)
+        await self._run_update(guest, monitor, plan)
         if plan.images:
             await self._runner.clear(monitor, leftovers.node_commands(plan.first, plan.images, nodes))
             await self._give_back(guest, plan.left)
         return await self.write(guest, plan.domain, len(xml))
+
+    async def _run_update(self, guest: Guest, monitor: Monitor, plan: UpdatePlan) -> None:
+        """Run the steps of an update, anew when the guest (its firmware looks for a disc) closes the tray meanwhile."""
+        for tries_left in reversed(range(TRAY_TRIES)):
+            if plan.tray:
+                await self._open(guest, monitor, plan.tray)
+            try:
+                await self._runner.run(guest, monitor, plan.steps)
+                return
+            except MonitorError as error:
+                if not (plan.tray and tries_left and TRAY_CLOSED in error.message):
+                    raise
 
     async def _open(self, guest: Guest, monitor: Monitor, alias: str) -> None:
         """Open the tray of a drive; a guest that has locked it is asked to let go.

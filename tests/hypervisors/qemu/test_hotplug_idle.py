@@ -3,11 +3,13 @@
 import asyncio
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mechane.config.domain.document import parse
-from mechane.config.errors import InvalidArgument, OperationInvalid
+from mechane.config.errors import InvalidArgument, MonitorError, OperationInvalid
+from mechane.hypervisors.qemu.qmp import CommandKind
 from mechane.tests.guest.xml import idle_xml
 from mechane.tests.hypervisors.qemu.env import node
 from mechane.tests.hypervisors.qemu.linux import Linux
@@ -146,3 +148,30 @@ def test_controllers_follow_and_stay(short_tmp: Path) -> None:
         assert len([c for c in parse(guest.xml).devices.controllers if c.type == "scsi"]) == 2
 
     run(short_tmp, idle(), body)
+
+
+def test_a_medium_goes_in_also_when_the_guest_closes_the_tray_meanwhile(short_tmp: Path) -> None:
+    first, second = disk_file(short_tmp, "a.img"), disk_file(short_tmp, "b.img")
+    drive = (
+        "<disk type='file' device='cdrom'><source file='{}'/><target dev='sdc' bus='scsi'/><readonly/></disk>"
+    )
+
+    async def body(guest: Linux) -> None:
+        runner = guest.node.driver._hotplug._runner
+        really, closes = runner.run, [1, 1]
+
+        async def run_late(at: Any, monitor: Any, steps: Any) -> None:
+            if closes and closes.pop():
+                alias = parse(guest.xml).devices.disks[0].alias.name
+                await monitor.execute("blockdev-close-tray", {"id": alias}, kind=CommandKind.CHANGE, deadline_s=5)
+            await really(at, monitor, steps)
+
+        runner.run = run_late  # type: ignore[assignment]  # the guest's part: its firmware looks for a disc
+        await guest.update(drive.format(second))
+        assert not closes and str(second) in guest.xml
+        closes[:] = [1, 1, 1]
+        with pytest.raises(MonitorError, match="not open"):
+            await guest.update(drive.format(first))
+        assert str(second) in guest.xml and not closes
+
+    run(short_tmp, idle(drive.format(first)), body)
