@@ -20,7 +20,8 @@ class Child(ChildField):
         self.cls: Any = cls
 
     def take(self, values: dict[str, Any], node: XmlNode) -> bool:
-        if self.name in values:
+        """Read the element; a second one is nobody's, unless the first said nothing: that is not written back."""
+        if self.name in values and self.is_set(values[self.name]):
             return False
         values[self.name] = self.cls._read(node)
         return True

@@ -376,3 +376,17 @@ def test_what_a_start_chose_is_not_kept() -> None:
     assert "5908" in stored
     live = domain.format(domain.parse(text), live=domain.LiveInfo(id=1))
     assert all(word in live for word in ("vnet3", "/dev/pts/4", "5907"))
+
+
+def test_an_element_that_says_nothing_gives_way_to_its_twin() -> None:
+    twice = (
+        "<domain type='qemu'><name>n</name><devices/><memory>1</memory><os><type>hvm</type></os>"
+        "<devices>{}</devices>"
+    )
+    emulator = "<emulator>/usr/bin/qemu-system-x86_64</emulator>"
+    stored, summary = domain.check_define(twice.format(emulator) + "</domain>")
+    assert summary["emulator"] == "/usr/bin/qemu-system-x86_64" and summary["unknown"] == 0
+    assert domain.check_define(stored) == (stored, summary)
+    first = twice.replace("<devices/>", f"<devices>{emulator}</devices>")
+    kept, summary = domain.check_define(first.format("") + "</domain>")
+    assert summary["unknown"] == 1 and domain.check_define(kept) == (kept, summary)
