@@ -7,6 +7,7 @@ error number (`libvirt`, virErrorNumber of libvirt 9.0, include/libvirt/virterro
     ├── InvalidArgument            invalid_argument        8
     │   ├── XmlError               xml_error              27
     │   ├── ConfigUnsupported      config_unsupported     67
+    │   │   └── CpuIncompatible    cpu_incompatible       91
     │   ├── SettingsError          settings_error          8
     │   └── ProtocolError          protocol_error         39
     ├── NotFound                   not_found              42
@@ -105,6 +106,13 @@ class ConfigUnsupported(InvalidArgument):
 
     code = "config_unsupported"
     libvirt = 67
+
+
+class CpuIncompatible(ConfigUnsupported):
+    """A processor that this host, or this emulator on it, cannot give."""
+
+    code = "cpu_incompatible"
+    libvirt = 91
 
 
 class SettingsError(InvalidArgument):

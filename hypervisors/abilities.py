@@ -71,6 +71,25 @@ class DomainCapabilities(Protocol):
 
 
 @runtime_checkable
+class CpuModels(Protocol):
+    """Capability cpu_models: compare processors and find what several have in common.
+
+    Documents are `<cpu>` elements, or documents of domains, hosts or domain capabilities that hold one.
+    """
+
+    async def get_cpu_models(self, arch: str | None) -> list[str]: ...
+    async def compare_cpu(self, xml: str) -> dict[str, Any]: ...
+    async def compare_hypervisor_cpu(
+        self, xml: str, *, emulator: str | None, arch: str | None, machine: str | None, virttype: str | None
+    ) -> dict[str, Any]: ...
+    async def baseline_cpu(self, documents: Sequence[str], *, expand: bool, migratable: bool) -> dict[str, Any]: ...
+    async def baseline_hypervisor_cpu(
+        self, documents: Sequence[str], *, emulator: str | None, arch: str | None, machine: str | None,
+        virttype: str | None, expand: bool, migratable: bool,
+    ) -> dict[str, Any]: ...  # fmt: skip
+
+
+@runtime_checkable
 class NativeDefinitions(Protocol):
     """Capability native_definitions: the hypervisor keeps definitions of its own.
 
@@ -151,5 +170,6 @@ PROTOCOLS: dict[Capability, type] = {
     Capability.SNAPSHOTS: Snapshots,
     Capability.HOTPLUG: Hotplug,
     Capability.VCPUS: Vcpus,
+    Capability.CPU_MODELS: CpuModels,
 }
 """Which protocol provides a capability; the registry checks a driver's declaration by it."""

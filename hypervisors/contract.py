@@ -41,6 +41,7 @@ class Capability(StrEnum):
     SNAPSHOTS = "snapshots"
     HOTPLUG = "hotplug"
     VCPUS = "vcpus"
+    CPU_MODELS = "cpu_models"
     MIGRATION = "migration"
     AGENT = "agent"
 

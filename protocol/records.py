@@ -96,6 +96,27 @@ class ConnectionInfo(TypedDict):
     error: NotRequired[dict[str, Any]]
 
 
+class CpuComparison(TypedDict):
+    """A processor against one that is there: identical, superset or incompatible; features by libvirt's names."""
+
+    result: str
+    number: int
+    reason: str
+    missing: list[str]
+    forbidden: list[str]
+    extra: list[str]
+
+
+class CpuBaseline(TypedDict):
+    """What several processors have in common: `xml` is a `<cpu>` for a domain."""
+
+    xml: str
+    model: str
+    vendor: str
+    require: list[str]
+    disable: list[str]
+
+
 class NodeInfo(TypedDict):
     """`node.get_info`: the host that a node runs on."""
 

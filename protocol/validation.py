@@ -120,7 +120,7 @@ def _check_of(argument: Argument, limits: Limits) -> Check:
 
 def _longest_text(name: str, limits: Limits) -> int:
     """Return the characters that a text argument may have; documents are longer than names."""
-    return limits.xml_bytes if name in ("xml", "value", "command") else limits.name_length
+    return limits.xml_bytes if name in ("xml", "value", "command", "documents") else limits.name_length
 
 
 def _compile(annotation: Any, low: int | None, high: int | None, longest: int, limits: Limits) -> Check:

@@ -12,6 +12,7 @@ from ...hypervisors.contract import Capability
 from ..domain.stored import RUN, StoredRun
 from ..router.pending import PendingCall
 from ..stores.aio import fetch
+from .processors import PROCESSORS
 
 if TYPE_CHECKING:
     from ..connection.supervisor import Supervisor
@@ -75,4 +76,5 @@ OBJECTS: dict[str, Any] = {
     "domain.get_metadata": get_metadata,
     "connection.get_capabilities": get_capabilities,
     "connection.get_domain_capabilities": get_domain_capabilities,
+    **PROCESSORS,
 }

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from ...config.errors import DeadlineExceeded, MonitorError, Unresponsive
 from ...config.states import State
-from ..abilities import Console, DomainCapabilities, Monitor, Reset, Stats, Suspend
+from ..abilities import Console, CpuModels, DomainCapabilities, Monitor, Reset, Stats, Suspend
 from ..contract import Capability
 from ..facts import GuestEvent, MonitorBack, MonitorStuck, StateChanged
 from .keeping import KEEPING
@@ -136,6 +136,25 @@ async def tells_capabilities(lab: Lab) -> None:
     expect(len(host) > 1 and len(guest) > 1, "the facts must come as a map too")
 
 
+async def compares_processors(lab: Lab) -> None:
+    """A model has itself as its baseline, and a guest can get what the baseline of domain capabilities says."""
+    driver = lab.driver
+    assert isinstance(driver, CpuModels)
+    names = await lab.soon(driver.get_cpu_models(None), "get_cpu_models")
+    expect(bool(names) and len(set(names)) == len(names), "there are no models, or some twice")
+    document = f"<cpu><model>{names[0]}</model></cpu>"
+    same = await lab.soon(driver.baseline_cpu([document], expand=False, migratable=False), "baseline_cpu")
+    expect(same["model"] == names[0] and not same["require"] and not same["disable"], f"{names[0]} became {same}")
+    host = await lab.soon(driver.compare_cpu(document), "compare_cpu")
+    expect(host["result"] in ("identical", "superset", "incompatible"), f"compare_cpu says {host['result']}")
+    where = {"emulator": None, "arch": None, "machine": None, "virttype": None}
+    if isinstance(driver, DomainCapabilities):
+        facts = await lab.soon(driver.get_domain_capabilities(**where), "get_domain_capabilities")
+        found = await lab.soon(driver.compare_hypervisor_cpu(facts["xml"], **where), "compare_hypervisor_cpu")
+        expect(found["result"] == "identical", f"what guests can get is {found['result']} with what is said of it")
+    await lab.refuses(driver.compare_cpu("<cpu/>"), "a comparison with nothing")
+
+
 async def honours_deadlines(lab: Lab) -> None:
     """A hung monitor is said to be stuck, holds no call past its deadline, and can be killed or recover."""
     driver, hang = lab.driver, lab.subject.hang
@@ -196,6 +215,7 @@ OPTIONAL: dict[Capability, tuple[Callable[[Lab], Awaitable[None]], ...]] = {
     Capability.STATS: (tells_statistics, honours_deadlines, takes_up_a_hung_guest),
     Capability.CONSOLE: (carries_a_console,),
     Capability.DOMAIN_CAPABILITIES: (tells_capabilities,),
+    Capability.CPU_MODELS: (compares_processors,),
     **KEEPING,
 }
 """Which checks a declared capability brings."""

@@ -12,6 +12,8 @@ from typing import Any
 from ...config.xml.node import XmlNode
 from ...config.xml.writer import to_text
 from .capabilities import EmulatorCapabilities, MachineType
+from .cpu.models import ProcessorTable
+from .cpu.offering import cpu_element, cpu_facts
 from .kvm import Verdict
 
 DISK_BUSES = (
@@ -103,8 +105,13 @@ def having(emulator: EmulatorCapabilities, table: Iterable[tuple[str, str]]) -> 
     return [word for word, kind in table if not kind or emulator.has_type(kind)]
 
 
-def domain_facts(emulator: EmulatorCapabilities, machine: MachineType, virttype: str) -> dict[str, Any]:
-    """Return what a domain may ask for, as a map; the XML is made of the same."""
+def domain_facts(
+    emulator: EmulatorCapabilities, machine: MachineType, virttype: str, table: ProcessorTable | None
+) -> dict[str, Any]:
+    """Return what a domain may ask for, as a map; the XML is made of the same.
+
+    `table` is None where the emulator does not tell what its processor models are made of.
+    """
     return {
         "emulator": emulator.key.path,
         "domain": virttype,
@@ -124,19 +131,12 @@ def domain_facts(emulator: EmulatorCapabilities, machine: MachineType, virttype:
             "filesystem": {"driverType": having(emulator, FILESYSTEMS)},
             "tpm": {"model": having(emulator, TPM_MODELS), "backendModel": having(emulator, TPM_BACKENDS)},
         },
-        "cpu_models": [
-            {"name": model.name, "usable": virttype == "qemu" or not model.blockers, "deprecated": model.deprecated}
-            for model in emulator.cpus
-        ],
+        "cpu": cpu_facts(virttype, table),
     }
 
 
 def domain_xml(facts: Mapping[str, Any]) -> str:
     """Return `<domainCapabilities>` of the facts."""
-    models = [
-        element("model", text=model["name"], usable="yes" if model["usable"] else "no", vendor="unknown")
-        for model in facts["cpu_models"]
-    ]
     devices = [
         element(kind, *(_enum(name, values) for name, values in enums.items()), supported="yes")
         for kind, enums in facts["devices"].items()
@@ -150,12 +150,7 @@ def domain_xml(facts: Mapping[str, Any]) -> str:
             element("machine", text=facts["machine"]),
             element("arch", text=facts["arch"]),
             element("vcpu", max=str(facts["vcpus"])),
-            element(
-                "cpu",
-                element("mode", name="host-passthrough", supported="yes" if facts["domain"] == "kvm" else "no"),
-                element("mode", name="maximum", supported="yes"),
-                element("mode", *models, name="custom", supported="yes"),
-            ),
+            cpu_element(facts["cpu"]),
             element("devices", *devices),
         )
     )

@@ -26,11 +26,15 @@ from .adoption import Adoption
 from .cgroup import Grouping
 from .command import Definitions
 from .console import Consoles
+from .cpu.answers import CpuAnswers
+from .cpu.settling import Settler
+from .cpu.tables import ProcessorTables
 from .emulators import Emulators, key_of
 from .endings import Endings
 from .host.ports import Ports
 from .host.undefine import forget_domain
 from .host_capabilities import HostCapabilities
+from .host_choice import HostChoice
 from .hotplug.hotplug import Hotplugging
 from .hotplug.processors import Processors
 from .identity import choose
@@ -58,6 +62,7 @@ class QemuDriver(Driver):
         {
             Capability.SUSPEND, Capability.RESET, Capability.MONITOR, Capability.STATS, Capability.CONSOLE,
             Capability.DOMAIN_CAPABILITIES, Capability.HOTPLUG, Capability.VCPUS, Capability.SAVE, Capability.SNAPSHOTS,
+            Capability.CPU_MODELS,
         }
     )
 
@@ -74,8 +79,9 @@ class QemuDriver(Driver):
         self._emulators = Emulators(self._shop)
         self._kvm = KvmProbe(self._shop)
         self._grouping = Grouping(self._shop)
+        tables = ProcessorTables(self._shop)
         self._starter = Starter(
-            self._shop, self._emulators, self._kvm, self._endings, self._definitions, self._grouping
+            self._shop, self._emulators, self._kvm, self._endings, self._definitions, self._grouping, Settler(tables)
         )
         self._adoption = Adoption(self._shop, self._endings)
         self._power = Power(self._shop, self._endings)
@@ -86,7 +92,9 @@ class QemuDriver(Driver):
         self._stats = Statistics(self._shop, self._power)
         self._consoles = Consoles(self._power)
         self._default = next((path for path in EMULATORS if Path(path).exists()), EMULATORS[0])
-        self._host = HostCapabilities(self._shop, self._emulators, self._kvm, self._default)
+        choice = HostChoice(self._emulators, self._kvm, self._default)
+        self._host = HostCapabilities(self._shop, self._emulators, self._kvm, choice, tables)
+        self._cpus = CpuAnswers(self._shop, choice, tables)
 
     # ---- life
 
@@ -265,3 +273,33 @@ class QemuDriver(Driver):
         return await self._host.get_domain_capabilities(
             emulator=emulator, arch=arch, machine=machine, virttype=virttype
         )
+
+    async def get_cpu_models(self, arch: str | None) -> list[str]:
+        """Name the processor models of an architecture."""
+        return await self._cpus.get_cpu_models(arch)
+
+    async def compare_cpu(self, xml: str) -> dict[str, Any]:
+        """Compare a processor with the host's."""
+        return await self._cpus.compare_cpu(xml)
+
+    async def compare_hypervisor_cpu(
+        self, xml: str, *, emulator: str | None, arch: str | None, machine: str | None, virttype: str | None
+    ) -> dict[str, Any]:
+        """Compare a processor with what a guest can get."""
+        return await self._cpus.compare_hypervisor_cpu(
+            xml, emulator=emulator, arch=arch, machine=machine, virttype=virttype
+        )
+
+    async def baseline_cpu(self, documents: Sequence[str], *, expand: bool, migratable: bool) -> dict[str, Any]:
+        """Find a processor that all hosts have."""
+        return await self._cpus.baseline_cpu(documents, expand=expand, migratable=migratable)
+
+    async def baseline_hypervisor_cpu(
+        self, documents: Sequence[str], *, emulator: str | None, arch: str | None, machine: str | None,
+        virttype: str | None, expand: bool, migratable: bool,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Find a processor that guests can get on all hosts."""
+        return await self._cpus.baseline_hypervisor_cpu(
+            documents, emulator=emulator, arch=arch, machine=machine, virttype=virttype, expand=expand,
+            migratable=migratable,
+        )  # fmt: skip

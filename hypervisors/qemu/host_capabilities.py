@@ -7,10 +7,13 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from ...config.errors import ConfigUnsupported, InvalidArgument
+from ...config.errors import Unsupported
 from . import capabilities_xml as shown
-from .capabilities import EmulatorCapabilities, MachineType
+from .capabilities import EmulatorKey
+from .cpu.models import ProcessorTable
+from .cpu.tables import ProcessorTables
 from .emulators import Emulators
+from .host_choice import HostChoice
 from .kvm import KvmProbe, Verdict
 from .workshop import Workshop
 
@@ -18,16 +21,20 @@ from .workshop import Workshop
 class HostCapabilities:
     """Capabilities for clients. Loop's thread."""
 
-    def __init__(self, shop: Workshop, emulators: Emulators, kvm: KvmProbe, default: str) -> None:
+    def __init__(
+        self, shop: Workshop, emulators: Emulators, kvm: KvmProbe, choice: HostChoice, tables: ProcessorTables
+    ) -> None:
         self._shop = shop
         self._emulators = emulators
         self._kvm = kvm
-        self._default = default
+        self._choice = choice
+        self._tables = tables
 
     async def get_capabilities(self) -> dict[str, Any]:
         """Return the host's capabilities: `xml`, and the same as a map."""
-        emulator = await self._emulators.get(self._default)
-        kvm = await self._kvm.verdict(self._default)
+        path = self._choice.path(None, None)
+        emulator = await self._emulators.get(path)
+        kvm = await self._kvm.verdict(path)
         host = await self._shop.blocking(_host)
         return {
             "xml": shown.capabilities_xml(host, emulator, kvm),
@@ -54,35 +61,18 @@ class HostCapabilities:
             ConfigUnsupported: no such emulator or machine type.
             InvalidArgument: an unknown kind of virtualisation.
         """
-        path = emulator or (f"/usr/bin/qemu-system-{arch}" if arch else self._default)
-        found = await self._emulators.get(path)
-        kvm = await self._kvm.verdict(path)
-        kind = virttype or ("kvm" if kvm.usable else "qemu")
-        if kind not in ("qemu", "kvm"):
-            raise InvalidArgument(
-                f"QEMU has no virtualisation {kind!r}", remedy="use kvm or qemu", path="params.virttype", value=kind,
-                allowed=["kvm", "qemu"],
-            )  # fmt: skip
-        if kind == "kvm" and not kvm.usable:
-            raise ConfigUnsupported(
-                f"KVM cannot be used on this host: {kvm.reason}", remedy="ask for virttype qemu",
-                path="params.virttype", value=kind, allowed=["qemu"],
-            )  # fmt: skip
-        facts = shown.domain_facts(found, _machine(found, machine), kind)
+        found, chosen, kind = await self._choice.choose(emulator, arch, machine, virttype)
+        kvm = await self._kvm.verdict(found.key.path)
+        table = await self._processors(found.key, "kvm" if kind == "kvm" else "tcg")
+        facts = shown.domain_facts(found, chosen, kind, table)
         return {"xml": shown.domain_xml(facts), **facts, "kvm": _kvm_map(kvm)}
 
-
-def _machine(emulator: EmulatorCapabilities, name: str | None) -> MachineType:
-    if name is not None:
-        chosen = emulator.machine(name)
-    else:
-        chosen = next((item for item in emulator.machines if item.default), None) or emulator.machines[0]
-    if chosen is None:
-        raise ConfigUnsupported(
-            f"{emulator.key.path} has no machine type {name!r}", remedy="use one of `allowed`",
-            path="params.machine", value=name, allowed=[item.name for item in emulator.machines],
-        )  # fmt: skip
-    return chosen
+    async def _processors(self, key: EmulatorKey, accel: str) -> ProcessorTable | None:
+        """Return the processors of an emulator; None where it does not tell them."""
+        try:
+            return await self._tables.get(key, accel)
+        except Unsupported:
+            return None
 
 
 def _kvm_map(verdict: Verdict) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def to_native(xml: str) -> str:
     from .argv.build import build
     from .argv.needs import needs
     from .argv.plan.planner import plan_devices
-    from .starting import TYPES, default_emulator
+    from .emulation import TYPES, default_emulator
 
     domain = parse(xml)
     if domain.type not in TYPES:

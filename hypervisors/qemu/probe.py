@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ...config.errors import ConnectionLost, DeadlineExceeded, OperationFailed
 from .capabilities import EmulatorCapabilities, EmulatorKey, from_replies
 from .folder import GuestFolder
 from .qmp import Command, CommandKind, Monitor, Stuck
 from .workshop import Workshop, close_all
+
+T = TypeVar("T")
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 QUERIES = (
@@ -129,9 +131,32 @@ async def probe(shop: Workshop, key: EmulatorKey, deadline_s: float) -> Emulator
 
 
 async def _probe_once(shop: Workshop, key: EmulatorKey, deadline_s: float) -> EmulatorCapabilities:
-    run = TemporaryRun(shop, f"the probe of {key.path}")
+    async def talk(monitor: Monitor) -> EmulatorCapabilities:
+        replies = await monitor.execute_all(QUERIES, kind=CommandKind.QUERY, deadline_s=deadline_s)
+        return from_replies(key, {query.name: reply for query, reply in zip(QUERIES, replies, strict=True)})
+
+    return await converse(shop, key, talk, purpose=f"the probe of {key.path}")
+
+
+async def converse(
+    shop: Workshop, key: EmulatorKey, talk: Callable[[Monitor], Awaitable[T]], *, purpose: str, accel: str = "tcg"
+) -> T:
+    """Run an emulator without a machine and talk with its monitor.
+
+    Args:
+        shop: whom it runs as.
+        key: the emulator.
+        talk: asks, under deadlines of its own, and returns what was learnt.
+        purpose: what the run is for, in logs.
+        accel: the accelerator that it runs with.
+
+    Raises:
+        OperationFailed: it is no emulator that we can use; `details.stderr` has its words.
+        StartFailed: it could not be executed.
+    """
+    run = TemporaryRun(shop, purpose)
     arguments = [
-        key.path, "-S", "-no-user-config", "-nodefaults", "-nographic", "-machine", "none,accel=tcg",
+        key.path, "-S", "-no-user-config", "-nodefaults", "-nographic", "-machine", f"none,accel={accel}",
         "-chardev", "socket,id=monitor,fd={fd},server=on,wait=off", "-mon", "chardev=monitor,mode=control",
     ]  # fmt: skip
     if shop.options.sandbox:
@@ -140,10 +165,9 @@ async def _probe_once(shop: Workshop, key: EmulatorKey, deadline_s: float) -> Em
         await run.start(arguments, with_monitor=True)
         monitor = run.monitor()
         try:
-            replies = await monitor.execute_all(QUERIES, kind=CommandKind.QUERY, deadline_s=deadline_s)
+            return await talk(monitor)
         finally:
             monitor.close()
-        return from_replies(key, {query.name: reply for query, reply in zip(QUERIES, replies, strict=True)})
     except (ConnectionLost, OSError) as error:
         await _settle(run)
         said = run.output()

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.errors import (
     Cancelled,
-    ConfigUnsupported,
     ConnectionLost,
     MechaneError,
     OperationFailed,
@@ -36,6 +35,8 @@ from . import live, ownership
 from .capabilities import EmulatorKey
 from .cgroup import Grouping
 from .command import Definitions, build_command, plan_needs, write_live
+from .cpu.settling import Settler
+from .emulation import accelerator_of, default_emulator
 from .emulators import Emulators, key_of
 from .endings import Endings
 from .files import drop_missing, explain_denial, ready_files
@@ -62,8 +63,6 @@ if TYPE_CHECKING:
 EXIT_S = 5.0
 """Seconds that QEMU may take to end after its monitor broke off at the start."""
 
-TYPES = {"qemu": "tcg", "kvm": "kvm"}
-"""Kinds of domains, and the accelerator of each."""
 SPAWNS = 3
 """How often QEMU is spawned for one start, when it does not greet."""
 Builder = Callable[["Domain", "Emulator", "Resources"], "CommandLine"]
@@ -91,7 +90,7 @@ class Starter:
 
     def __init__(
         self, shop: Workshop, emulators: Emulators, kvm: KvmProbe, endings: Endings, definitions: Definitions,
-        grouping: Grouping, build: Builder = build_command,
+        grouping: Grouping, settler: Settler, build: Builder = build_command,
     ) -> None:  # fmt: skip
         self._shop = shop
         self._emulators = emulators
@@ -99,6 +98,7 @@ class Starter:
         self._endings = endings
         self._definitions = definitions
         self._grouping = grouping
+        self._settler = settler
         self._build = build
 
     async def start(self, request: StartRequest) -> Started:
@@ -149,6 +149,7 @@ class Starter:
             request.cancel.check()
             emulator = await self._emulators.get_by_key(prepared.key)
             check_emulator(guest.source, emulator)
+            domain = await self._settler.settle(domain, prepared.key, accel)
             resources = await self._resources(guest, domain, emulator, prepared, accel)
             line = await self._shop.env.pure(self._build, domain, emulator, resources, size=len(request.xml))
             guest.holds = "-no-shutdown" in line.argv
@@ -176,7 +177,7 @@ class Starter:
         from .argv.records import Resources
 
         domain = await self._definitions.parse(xml)
-        accel = _accelerator(domain)
+        accel = accelerator_of(domain)
         emulator = await self._emulators.remembered(domain.devices.emulator or default_emulator(domain))
         if emulator is not None:
             folder = str(self._shop.folder_of(target.uuid).path)
@@ -186,7 +187,7 @@ class Starter:
     # ---- before the spawn
 
     async def _accelerator(self, domain: Domain) -> str:
-        accel = _accelerator(domain)
+        accel = accelerator_of(domain)
         if accel == "kvm":
             await self._kvm.require(domain.devices.emulator or default_emulator(domain))
         return accel
@@ -303,6 +304,7 @@ class Starter:
             replies = await first_answers(monitor, guest.process, queries, deadline_s=deadlines.start_s)
             named = {query.name: reply for query, reply in zip(queries, replies, strict=True)}
             guest.threads = live.threads(named)
+            await self._settler.verify(monitor, line.live.domain, named[live.CPUS.name], deadlines.start_s)
             handle = self._record(guest, prepared.key).to_handle()
             await request.record(handle)
             request.cancel.check()
@@ -384,17 +386,3 @@ class Starter:
         if "lock" in said:
             return "another process uses the disk: end it, or mark the disk <shareable/>"
         return "correct the definition by what QEMU says, then start it again"
-
-
-def default_emulator(domain: Domain) -> str:
-    """Return the emulator of a definition that names none (Debian's place for it)."""
-    return f"/usr/bin/qemu-system-{domain.os.type.arch or 'x86_64'}"
-
-
-def _accelerator(domain: Domain) -> str:
-    if domain.type not in TYPES:
-        raise ConfigUnsupported(
-            f"QEMU runs no domains of type {domain.type!r}", remedy="use qemu (emulation) or kvm",
-            path="/domain/@type", value=domain.type, allowed=list(TYPES),
-        )  # fmt: skip
-    return TYPES[domain.type]

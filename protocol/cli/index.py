@@ -33,6 +33,9 @@ MODULES: dict[str, tuple[str, ...]] = {
     "host": (
         "nodeinfo", "capabilities", "domcapabilities", "hostname", "uri", "version", "connections", "ping",
     ),
+    "processors": (
+        "cpu-compare", "cpu-baseline", "cpu-models", "hypervisor-cpu-compare", "hypervisor-cpu-baseline",
+    ),
     "admin": (
         "client-list", "client-info", "client-disconnect", "workers", "workers-set", "limits", "log-level",
         "health", "reattach",

@@ -120,7 +120,7 @@ def overview() -> str:
     lines = [USAGE, "  mechane VERB --help tells more of a verb\n"]
     for section, verbs in sections.items():
         lines.append(f"\n{section}\n")
-        lines += [f"  {verb.name:<22}{verb.summary}\n" for verb in verbs]
+        lines += [f"  {verb.name:<24}{verb.summary}\n" for verb in verbs]
     lines.append("\nexit codes\n")
     lines += [f"  {code:<6}{meaning}\n" for code, meaning in exits.MEANINGS]
     return "".join(lines)

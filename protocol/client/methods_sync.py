@@ -12,6 +12,8 @@ if TYPE_CHECKING:
         ClientInfo,
         ConnectionInfo,
         ControlInfo,
+        CpuBaseline,
+        CpuComparison,
         DomainInfo,
         DomainRecord,
         DomainState,
@@ -272,6 +274,120 @@ class ConnectionCalls:
         result: builtins.dict[str, Any] = self._caller.call(
             "connection.get_domain_capabilities", params, deadline_s
         )
+        return result
+
+    def get_cpu_models(
+        self,
+        connection: str | None = None,
+        arch: str | None = None,
+        *,
+        deadline_s: float | None = None,
+    ) -> builtins.list[str]:
+        """Return the names of the processor models that an architecture's emulator has."""
+        params: dict[str, Any] = {}
+        if connection is not None:
+            params["connection"] = connection
+        if arch is not None:
+            params["arch"] = arch
+        result: builtins.list[str] = self._caller.call("connection.get_cpu_models", params, deadline_s)
+        return result
+
+    def compare_cpu(
+        self,
+        xml: str,
+        connection: str | None = None,
+        fail_incompatible: bool = False,
+        *,
+        deadline_s: float | None = None,
+    ) -> CpuComparison:
+        """Compare a processor with the host's: identical, superset (the host has more), or incompatible, and why."""
+        params: dict[str, Any] = {"xml": xml}
+        if connection is not None:
+            params["connection"] = connection
+        if fail_incompatible:
+            params["fail_incompatible"] = fail_incompatible
+        result: CpuComparison = self._caller.call("connection.compare_cpu", params, deadline_s)
+        return result
+
+    def compare_hypervisor_cpu(
+        self,
+        xml: str,
+        connection: str | None = None,
+        emulator: str | None = None,
+        arch: str | None = None,
+        machine: str | None = None,
+        virttype: str | None = None,
+        fail_incompatible: bool = False,
+        *,
+        deadline_s: float | None = None,
+    ) -> CpuComparison:
+        """Compare a processor with the most that the hypervisor can give a guest on this host."""
+        params: dict[str, Any] = {"xml": xml}
+        if connection is not None:
+            params["connection"] = connection
+        if emulator is not None:
+            params["emulator"] = emulator
+        if arch is not None:
+            params["arch"] = arch
+        if machine is not None:
+            params["machine"] = machine
+        if virttype is not None:
+            params["virttype"] = virttype
+        if fail_incompatible:
+            params["fail_incompatible"] = fail_incompatible
+        result: CpuComparison = self._caller.call("connection.compare_hypervisor_cpu", params, deadline_s)
+        return result
+
+    def baseline_cpu(
+        self,
+        documents: builtins.list[str],
+        connection: str | None = None,
+        expand_features: bool = False,
+        migratable: bool = False,
+        *,
+        deadline_s: float | None = None,
+    ) -> CpuBaseline:
+        """Return the richest processor that all of the given ones can stand for, as `<cpu>` and as a map."""
+        params: dict[str, Any] = {"documents": documents}
+        if connection is not None:
+            params["connection"] = connection
+        if expand_features:
+            params["expand_features"] = expand_features
+        if migratable:
+            params["migratable"] = migratable
+        result: CpuBaseline = self._caller.call("connection.baseline_cpu", params, deadline_s)
+        return result
+
+    def baseline_hypervisor_cpu(
+        self,
+        documents: builtins.list[str],
+        connection: str | None = None,
+        emulator: str | None = None,
+        arch: str | None = None,
+        machine: str | None = None,
+        virttype: str | None = None,
+        expand_features: bool = False,
+        migratable: bool = False,
+        *,
+        deadline_s: float | None = None,
+    ) -> CpuBaseline:
+        """Return the richest processor that guests can get on all hosts that the given ones were asked from."""
+        params: dict[str, Any] = {"documents": documents}
+        if connection is not None:
+            params["connection"] = connection
+        if emulator is not None:
+            params["emulator"] = emulator
+        if arch is not None:
+            params["arch"] = arch
+        if machine is not None:
+            params["machine"] = machine
+        if virttype is not None:
+            params["virttype"] = virttype
+        if expand_features:
+            params["expand_features"] = expand_features
+        if migratable:
+            params["migratable"] = migratable
+        result: CpuBaseline = self._caller.call("connection.baseline_hypervisor_cpu", params, deadline_s)
         return result
 
 

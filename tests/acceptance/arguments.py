@@ -33,6 +33,7 @@ def arguments_for(spec: CallSpec, domain: str, connection: str, known: dict[str,
         "path": "/nowhere/at/all.save",
         "device": "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>",
         "count": 1,
+        "documents": ["<cpu><model>qemu64</model></cpu>"],
         **known,
     }
     every = {**{name: chosen[name] for name, each in spec.arguments.items() if each.required}}

@@ -24,6 +24,9 @@ LIVE = {
     "domain.update_device": Capability.HOTPLUG, "domain.set_vcpus": Capability.VCPUS,
     "connection.get_capabilities": Capability.DOMAIN_CAPABILITIES,
     "connection.get_domain_capabilities": Capability.DOMAIN_CAPABILITIES,
+    "connection.get_cpu_models": Capability.CPU_MODELS,
+    "connection.compare_cpu": Capability.CPU_MODELS, "connection.compare_hypervisor_cpu": Capability.CPU_MODELS,
+    "connection.baseline_cpu": Capability.CPU_MODELS, "connection.baseline_hypervisor_cpu": Capability.CPU_MODELS,
 }  # fmt: skip
 """Calls that need a capability in some cases only, or are not about a domain: not in the table of verbs."""
 WITHOUT_CALLS = {

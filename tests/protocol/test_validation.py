@@ -55,6 +55,7 @@ def test_every_call_of_the_catalogue_compiles_and_takes_its_defaults() -> None:
         "domain": "d", "xml": "<domain/>", "name": "n", "uuid": "u", "id": 1, "states": ["running"],
         "client": 1, "subscription": 1, "limits": {}, "level": "info", "type": "title", "value": "v",
         "new_name": "n", "path": "/p", "device": "<rng/>", "count": 1, "autostart": True, "command": "c",
+        "documents": [],
     }  # fmt: skip
     for call in CATALOGUE:
         required = {name: samples[name] for name, argument in call.arguments.items() if argument.required}

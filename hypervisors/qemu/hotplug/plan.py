@@ -59,7 +59,7 @@ class Removal:
 
 def emulator_of(xml: str) -> str:
     """Return the emulator that a live domain names, or runs with where it names none."""
-    from ..starting import default_emulator
+    from ..emulation import default_emulator
 
     domain = parse(xml)
     return domain.devices.emulator or default_emulator(domain)

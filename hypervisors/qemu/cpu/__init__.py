@@ -1,0 +1,1 @@
+"""Processor models: what emulators define, what an accelerator offers, comparison and choice."""
