@@ -1,6 +1,7 @@
 """Processors with the real QEMU: models, comparison, baseline, domain capabilities, host-model at a start."""
 
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -207,5 +208,28 @@ def test_processors_are_asked_for_once(short_tmp: Path, monkeypatch: pytest.Monk
 
             monkeypatch.setattr(tables, "converse", never)
             assert await tables.ProcessorTables(n.driver._shop).get(key, "tcg") == first
+
+    run(body())
+
+
+def test_libvirt_says_the_same_of_this_emulator(short_tmp: Path) -> None:
+    """Its host-model, read by us, is what we say that guests can get; judged by libvirt itself where it is there."""
+    virsh = shutil.which("virsh")
+    if virsh is None:
+        pytest.skip("libvirt's virsh is not installed (Debian: libvirt-clients, libvirt-daemon)")
+    root = short_tmp / "e"
+    done = subprocess.run(
+        [virsh, "-c", f"qemu:///embed?root={root}", "domcapabilities", "--virttype", "qemu", "--emulatorbin", QEMU],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        pytest.skip(f"libvirt's embedded driver does not run here: {done.stderr.strip()}")
+
+    async def body() -> None:
+        async with node(short_tmp) as n:
+            found = await n.driver.compare_hypervisor_cpu(done.stdout, **ANYWHERE)
+            assert found["result"] == "identical", found
+            ours = (await n.driver.get_domain_capabilities(**ANYWHERE))["cpu"]["host-model"]["model"]
+            assert f"<model fallback='forbid'>{ours}</model>" in done.stdout
 
     run(body())
