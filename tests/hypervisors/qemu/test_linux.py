@@ -60,3 +60,23 @@ def test_a_guest_boots_reboots_and_shuts_down(short_tmp: Path, guest_image: tupl
             await asyncio.sleep(0)
 
     run(body())
+
+
+def test_a_guest_sees_the_processor_of_its_host_model(short_tmp: Path, guest_image: tuple[Path, Path]) -> None:
+    kernel, initrd = guest_image
+
+    async def body() -> None:
+        async with node(short_tmp) as n:
+            xml = guest_xml("linux", kernel=kernel, initrd=initrd, uuid=UUID).replace(
+                "<devices>", "<cpu mode='host-model'><feature policy='disable' name='avx2'/></cpu><devices>"
+            )
+            target, started, facts = await n.start(xml, name="linux", uuid=UUID)
+            assert "<feature policy='require' name='3dnow'/>" in (started.live_xml or "")
+            channel = await n.driver.open_console(target, None)
+            await hear(channel, PROMPT)
+            os.write(channel.fd, b"cd /proc; grep -cw 3dnow cpuinfo; grep -cw avx2 cpuinfo; echo $?\r")
+            await hear(channel, b"\r\n1\r\n0\r\n1\r\n")
+            channel.close()
+            await n.destroy(target, facts)
+
+    run(body())
