@@ -89,7 +89,16 @@ def to_native(name: str, xml: str, options: Mapping[str, str] | None = None) -> 
 
 
 def from_native(name: str, data: bytes, options: Mapping[str, str] | None = None) -> str:
-    """Return the domain XML of a definition in a hypervisor's own format.
+    """Return the domain XML of a definition in a hypervisor's own format; see `from_native_noted`."""
+    return from_native_noted(name, data, options)[0]
+
+
+def from_native_noted(
+    name: str, data: bytes, options: Mapping[str, str] | None = None
+) -> tuple[str, Sequence[str]]:
+    """Return the domain XML of a definition in a hypervisor's own format, and what its author must be told.
+
+    A format that has anything to tell has a function of this name in its module.
 
     Args:
         name: the format, such as xen-xl.
@@ -103,7 +112,12 @@ def from_native(name: str, data: bytes, options: Mapping[str, str] | None = None
     function = _wanted(name, "from_native")
     found = FORMATS[name]
     _check(name, found.from_options, options or {})
-    return str(function(data if found.binary else _text(data), **found.from_arguments(options or {})))
+    given = data if found.binary else _text(data)
+    noted = _function(name, "from_native_noted")
+    if noted is not None:
+        xml, notes = noted(given, **found.from_arguments(options or {}))
+        return str(xml), list(notes)
+    return str(function(given, **found.from_arguments(options or {}))), ()
 
 
 def _text(data: bytes) -> str:
@@ -123,7 +137,7 @@ def _check(name: str, taken: Sequence[str], options: Mapping[str, str]) -> None:
             )  # fmt: skip
 
 
-def _wanted(name: str, direction: str) -> Callable[..., str]:
+def _wanted(name: str, direction: str) -> Callable[..., Any]:
     function = _function(name, direction) if name in FORMATS else None
     if function is None:
         known = formats(direction)
@@ -134,7 +148,7 @@ def _wanted(name: str, direction: str) -> Callable[..., str]:
     return function
 
 
-def _function(name: str, direction: str) -> Callable[..., str] | None:
+def _function(name: str, direction: str) -> Callable[..., Any] | None:
     module = FORMATS[name].module
     if not _there(module):
         return None

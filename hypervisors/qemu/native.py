@@ -1,8 +1,11 @@
 """Domain XML to a command line that a person can run (format `qemu-argv`): a pure function of text.
 
 What the node would open for a start is named instead of handed over: tap devices by their names, sockets and
-secrets by paths. No emulator is asked, so it is taken to have every device. The other direction is not
-offered: libvirt has given it up too (release 5.5.0), as a command line does not tell what its author meant.
+secrets by paths. No emulator is asked, so it is taken to have every device.
+
+The other direction reads a command line as people and tools have it (native_reader/). libvirt has given it up
+(release 5.5.0), as a command line does not tell what its author meant; here what has no element of its own stands in
+qemu:commandline or qemu:override, and all that is not taken over one to one is reported.
 """
 
 from __future__ import annotations
@@ -71,6 +74,28 @@ def to_native(xml: str) -> str:
     line = build(domain, emulator, _resources(planned, needs(planned), TYPES[domain.type], names))
     words = [domain.devices.emulator or default_emulator(domain), *_words(line, names)]
     return " \\\n".join(_lines(line.environment, words)) + "\n"
+
+
+def from_native(text: str) -> str:
+    """Return the domain XML of a command line.
+
+    Raises:
+        InvalidArgument: it cannot be read; `path` names the option.
+    """
+    return from_native_noted(text)[0]
+
+
+def from_native_noted(text: str) -> tuple[str, list[str]]:
+    """Return the domain XML of a command line, and what its author must be told.
+
+    Raises:
+        InvalidArgument: it cannot be read; `path` names the option.
+    """
+    from ...config.domain.document import format
+    from .native_reader.read import read_command
+
+    domain, notes = read_command(text)
+    return format(domain, secure=True), notes
 
 
 def _resources(domain: Domain, needed: Needs, accel: str, names: dict[int, Tap]) -> Resources:

@@ -20,7 +20,9 @@ class Conversions(Protocol):
     """Converts definitions; handed in by the entry point, for it alone may know hypervisors."""
 
     def to_native(self, name: str, xml: str, options: Mapping[str, str] | None = None) -> str: ...
-    def from_native(self, name: str, data: bytes, options: Mapping[str, str] | None = None) -> str: ...
+    def from_native_noted(
+        self, name: str, data: bytes, options: Mapping[str, str] | None = None
+    ) -> tuple[str, Sequence[str]]: ...
 
 
 class Context:

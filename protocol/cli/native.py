@@ -33,8 +33,13 @@ def to_native(context: Context, options: Namespace) -> int:
 
 
 def from_native(context: Context, options: Namespace) -> int:
-    """Print the domain XML of a definition in a hypervisor's own format."""
-    text = context.conversions.from_native(options.format, _read(options.file), _options(options.option))
+    """Print the domain XML of a definition in a hypervisor's own format; what is not taken over goes to stderr."""
+    text, notes = context.conversions.from_native_noted(
+        options.format, _read(options.file), _options(options.option)
+    )
+    if not context.quiet:
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr)
     context.show(text, text)
     return OK
 
@@ -56,7 +61,7 @@ def _options(words: list[str] | None) -> dict[str, str]:
     return found
 
 
-_FORMAT = positional("format", "xen-xl, lxc-tools, bhyve-argv, vmware-vmx, …", metavar="FORMAT")
+_FORMAT = positional("format", "qemu-argv, xen-xl, lxc-tools, bhyve-argv, vmware-vmx", metavar="FORMAT")
 _OPTION = option(
     "--option", "NAME=VALUE", "what the format takes beside it (vmware-vmx: datastore, directory, hardware)", "-o",
     action="append",
