@@ -63,9 +63,10 @@ docs: setup ## write the generated pages of docs/ anew
 
 conformance: setup ## the contract check for every driver; conversions and command lines against libvirt's samples
 	@status=0; \
-	for part in conformance.contract conformance.conversions hypervisors.qemu_argv.conformance; do \
+	for part in conformance.contract conformance.conversions hypervisors.qemu_argv.conformance \
+	  hypervisors.qemu_argv.native_conformance; do \
 	  $(BIN)/python -m mechane.tests.$$part || status=1; \
-	done; exit $$status  # all three, whatever the first ones find
+	done; exit $$status  # all four, whatever the first ones find
 
 test-kill: setup ## kill the node at random moments and at each named point (slow)
 	$(PYTEST) -m "slow and kill"

@@ -39,6 +39,10 @@ def _from_vmx(options: Mapping[str, str]) -> dict[str, Any]:
     return {"names": _datastores(options), "datacenter_path": options.get("datacenter", "")}
 
 
+def _from_argv(options: Mapping[str, str]) -> dict[str, Any]:
+    return {"directory": options.get("directory", "")}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
     """A format: its module (relative to this package), what it takes, and how that becomes arguments."""
@@ -56,7 +60,7 @@ FORMATS: dict[str, Format] = {
     "xen-xl": Format(module=".xen.native"),
     "lxc-tools": Format(module=".lxc.native"),
     "bhyve-argv": Format(module=".bhyve.native"),
-    "qemu-argv": Format(module=".qemu.native"),
+    "qemu-argv": Format(module=".qemu.native", from_options=("directory",), from_arguments=_from_argv),
     "vmware-vmx": Format(
         module=".vmx.native", to_options=("datastore", "directory", "hardware"), to_arguments=_to_vmx,
         from_options=("datastore", "directory", "datacenter"), from_arguments=_from_vmx, binary=True,

@@ -76,17 +76,17 @@ def to_native(xml: str) -> str:
     return " \\\n".join(_lines(line.environment, words)) + "\n"
 
 
-def from_native(text: str) -> str:
-    """Return the domain XML of a command line.
-
-    Raises:
-        InvalidArgument: it cannot be read; `path` names the option.
-    """
-    return from_native_noted(text)[0]
+def from_native(text: str, directory: str = "") -> str:
+    """Return the domain XML of a command line; see `from_native_noted`."""
+    return from_native_noted(text, directory)[0]
 
 
-def from_native_noted(text: str) -> tuple[str, list[str]]:
+def from_native_noted(text: str, directory: str = "") -> tuple[str, list[str]]:
     """Return the domain XML of a command line, and what its author must be told.
+
+    Args:
+        text: the command line, as a shell has it; nothing is run or expanded.
+        directory: where files lie whose names are not absolute.
 
     Raises:
         InvalidArgument: it cannot be read; `path` names the option.
@@ -94,7 +94,7 @@ def from_native_noted(text: str) -> tuple[str, list[str]]:
     from ...config.domain.document import format
     from .native_reader.read import read_command
 
-    domain, notes = read_command(text)
+    domain, notes = read_command(text, directory)
     return format(domain, secure=True), notes
 
 

@@ -63,7 +63,8 @@ def _options(words: list[str] | None) -> dict[str, str]:
 
 _FORMAT = positional("format", "qemu-argv, xen-xl, lxc-tools, bhyve-argv, vmware-vmx", metavar="FORMAT")
 _OPTION = option(
-    "--option", "NAME=VALUE", "what the format takes beside it (vmware-vmx: datastore, directory, hardware)", "-o",
+    "--option", "NAME=VALUE",
+    "what the format takes beside it (vmware-vmx: datastore, directory, hardware; qemu-argv: directory)", "-o",
     action="append",
 )  # fmt: skip
 VERBS = (

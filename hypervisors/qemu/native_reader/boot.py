@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime
 
 from ....config.domain.clock import Timer
@@ -11,7 +12,7 @@ from ....config.domain.sysinfo import Entry, Sysinfo, Table
 from ..argv.clock import TRACKS
 from ..argv.passthrough import COMPAT
 from ..argv.smbios import NAMES
-from .reading import Reading
+from .reading import Reading, unusable
 from .values import Props
 
 ORDER = {"a": "fd", "b": "fd", "c": "hd", "d": "cdrom", "n": "network", "o": "network", "p": "network"}
@@ -23,14 +24,17 @@ REBOOTS = {"shutdown": "destroy", "reset": "restart"}
 def read_boot(reading: Reading) -> None:
     """Read kernel, firmware, boot order and boot menu."""
     os = reading.domain.os
-    os.kernel, os.initrd = reading.last("kernel"), reading.last("initrd")
-    os.cmdline, os.dtb = reading.last("append"), reading.last("dtb")
+    for name in ("kernel", "initrd", "dtb"):
+        file = reading.last(name)
+        if file is not None:
+            setattr(os, name, reading.path(file))
+    os.cmdline = reading.last("append")
     if os.cmdline and not os.kernel:
         reading.note(f"-append {os.cmdline[:100]}: left out, there is no -kernel")
         os.cmdline = None
     bios = reading.last("bios")
     if bios is not None:
-        os.loader = Loader(type="rom", path=bios)
+        os.loader = Loader(type="rom", path=reading.path(bios) if "/" in bios else bios)
     for option in reading.each("acpitable"):
         props = reading.props(option)
         if props.peek("sig") == "SLIC" and props.has("file") and len(props.pairs) == 2:
@@ -90,10 +94,22 @@ def read_sysinfo(reading: Reading) -> None:
         entry = Entry(name=name, file=props.take("file"), value=props.take("string"))
         files.entries.append(entry)
     if count:
+        _take_uuid(reading, tables)
         reading.domain.os.smbios = Smbios(mode="sysinfo")
         reading.domain.sysinfos.append(tables)
     if files.entries:
         reading.domain.sysinfos.append(files)
+
+
+def _take_uuid(reading: Reading, tables: Sysinfo) -> None:
+    """Take the guest's UUID from its tables where the command line gives it there only: they must be the same."""
+    entries = tables.system.entries if tables.system is not None else []
+    given = next((entry.value for entry in entries if entry.name == "uuid"), None)
+    if given and reading.domain.uuid is None:
+        try:
+            reading.domain.uuid = str(uuid.UUID(given))
+        except ValueError as error:
+            raise unusable("smbios", f"{given[:80]!r} is no UUID") from error
 
 
 def _read_table(tables: Sysinfo, props: Props) -> bool:

@@ -84,9 +84,8 @@ def _read_place(reading: Reading, disk: Disk, bus: str, driver: str, props: Prop
         _read_virtio(reading, disk, props)
         wanted = _number_in_id(props, "virtio-disk")
     elif bus == "ide":
-        if disk.device == "disk" and driver == "ide-drive" and props.peek("drive"):
-            disk.device = "disk"
         bus, disk.address = ide_place(reading, props)
+        wanted = target_number(bus, disk.address)
     elif bus == "scsi":
         disk.address = scsi_place(reading, props)
         disk.vendor, disk.product = props.take("vendor"), props.take("product")
@@ -108,6 +107,13 @@ def _read_place(reading: Reading, disk: Disk, bus: str, driver: str, props: Prop
     disk.target.bus = bus
     disk.target.dev = next_target(reading, bus, wanted)
     reading.named(disk, props)
+
+
+def target_number(bus: str, address: DriveAddress | None) -> int | None:
+    """Return the number of the target that a place on IDE or SATA has by itself."""
+    if address is None or address.controller:
+        return None
+    return (address.bus or 0) * (2 if bus == "ide" else 1) + (address.unit or 0)
 
 
 def _number_in_id(props: Props, stem: str) -> int | None:

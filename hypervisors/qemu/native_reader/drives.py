@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ....config.domain.address import DriveAddress
 from ....config.domain.disk import Disk
-from .disks import next_target, read_drive_image, read_flash
+from .disks import next_target, read_drive_image, read_flash, target_number
 from .nodes import read_image
 from .reading import Reading, UnmappedError
 from .values import Props
@@ -112,5 +112,6 @@ def _read_drive(reading: Reading, props: Props, kind: str, index: int) -> None:
     if not (disk.source.given("file") or disk.source.__dict__) and disk.device == "disk":
         raise UnmappedError("a disk without an image")
     disk.target.bus = bus
-    disk.target.dev = next_target(reading, bus)
+    place = disk.address if isinstance(disk.address, DriveAddress) and bus in ("ide", "sata") else None
+    disk.target.dev = next_target(reading, bus, target_number(bus, place))
     reading.domain.devices.disks.append(disk)

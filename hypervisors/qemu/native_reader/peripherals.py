@@ -279,7 +279,7 @@ def read_folder(reading: Reading, props: Props) -> None:
 def fill_folder(reading: Reading, item: Filesystem, props: Props) -> None:
     """Write what -fsdev or -virtfs says into a folder."""
     item.accessmode = SECURITY.get(props.take("security_model") or "", "passthrough")
-    item.source.dir = props.take("path")
+    item.source.dir = reading.path(props.take("path") or "")
     item.fmode, item.dmode = props.take("fmode"), props.take("dmode")
     item.multidevs = props.take("multidevs")
     item.readonly = bool(props.flag("readonly"))

@@ -27,7 +27,7 @@ def read_processor(reading: Reading) -> None:
         model, *rest = option.value.split(",")
         for word in rest:
             name, equals, value = word.partition("=")
-            if not equals and name[:1] in "+-":
+            if not equals and name[:1] in ("+", "-"):
                 name, value = name[1:], "on" if name[0] == "+" else "off"
             props.pairs.append((name.replace("_", "-"), value if equals or value else "on"))
         _read_cpu(reading, model, props)

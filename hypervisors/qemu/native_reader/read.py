@@ -25,11 +25,12 @@ OWN_VARIABLES = ("LC_ALL", "LANG", "PATH", "HOME", "USER", "LOGNAME", "SHELL", "
 """Variables that the node gives to the emulators that it starts."""
 
 
-def read_command(text: str) -> tuple[Domain, list[str]]:
+def read_command(text: str, directory: str = "") -> tuple[Domain, list[str]]:
     """Return the domain of a command line, and what the caller must be told.
 
     Args:
         text: the command line, as a shell has it.
+        directory: where files lie whose names are not absolute.
 
     Raises:
         InvalidArgument: it cannot be read; `path` names the option.
@@ -37,6 +38,7 @@ def read_command(text: str) -> tuple[Domain, list[str]]:
     call = read_shell(text)
     reading = Reading(read_options(call.words), call.environment)
     reading.notes += call.notes
+    reading.directory = directory
     program = PurePosixPath(call.program).name.removesuffix(".exe")
     arch = program.removeprefix("qemu-system-").partition("-")[0] if program.startswith("qemu-system-") else "x86_64"
     reading.emulator_arch = arch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
@@ -47,6 +48,8 @@ class Reading:
 
     def __init__(self, options: Iterable[Option], environment: Mapping[str, str]) -> None:
         self.environment = dict(environment)
+        self.directory = ""
+        """Where files lie that are named from there."""
         self.domain = Domain()
         self.notes: list[str] = []
         self.options = list(options)
@@ -150,6 +153,15 @@ class Reading:
             ):
                 self.domain.iothreadids = IoThreadIds(iothreads=threads)
 
+    def path(self, text: str) -> str:
+        """Return a file of the host as a definition names it: absolute."""
+        if not text or text.startswith("/"):
+            return text
+        if self.directory:
+            return f"{self.directory.rstrip('/')}/{text.removeprefix('./')}"
+        self.note(f"{text[:200]}: a definition names files absolutely; give --option directory=DIR, or correct it")
+        return text
+
     # what is left
 
     def note(self, text: str) -> None:
@@ -233,7 +245,8 @@ class Reading:
         kept = [word for _, words in self._kept for word in words]
         kept += [word for table in self.backends.values() for props in table.values() for word in props.words
                  if props.peek("id") != name]  # fmt: skip
-        return any(name in word for word in kept)
+        named = re.compile(rf'[=":]{re.escape(name)}(?=$|[,"])')
+        return any(named.search(word) for word in kept)
 
 
 def unusable(option: str, why: str, remedy: str = "correct it in the command line") -> InvalidArgument:

@@ -16,6 +16,8 @@ BEFORE = ("sudo", "exec", "env", "nohup", "command", "doas", "setsid", "time")
 """Programs that may stand before the emulator and change nothing of the guest."""
 REST = re.compile(r"[0-9]*[<>]|&|[|;]")
 """Beginnings of words with which the shell's own syntax begins: what comes after is no argument."""
+OWN_ARGUMENTS = ("$@", "$*")
+VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 JOINED = re.compile(r"(?<!\\)((?:\\\\)*)\\\r?\n")
 """A line end after a backslash that is not itself escaped."""
 COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
@@ -56,6 +58,7 @@ def read_shell(text: str) -> Invocation:
         elif EMULATOR.match(PurePosixPath(word).name):
             call = Invocation(word, words[place + 1 :], environment, notes)
             _end_at_shell_syntax(call)
+            _put_variables_in(call)
             return call
         elif PurePosixPath(word).name in BEFORE or word.startswith("-"):
             notes.append(f"{word} before the emulator is left out: the node starts it")
@@ -65,16 +68,37 @@ def read_shell(text: str) -> Invocation:
 
 
 def _end_at_shell_syntax(call: Invocation) -> None:
+    """Cut off what is the shell's: redirections, `&`, further commands; and the script's own arguments."""
     after_value = False
     for place, word in enumerate(call.words):
         if not after_value and REST.match(word):
             call.notes.append(f"what the shell does is left out: {' '.join(call.words[place:])[:200]}")
             del call.words[place:]
-            return
-        if word in ('$@', '"$@"', "$*"):
-            call.notes.append(f"{word}: the arguments of the script are not known")
+            break
         after_value = word.startswith("-")
-    call.words[:] = [word for word in call.words if word not in ("$@", "$*")]
+    for word in OWN_ARGUMENTS:
+        if word in call.words:
+            call.notes.append(f"{word}: the arguments of the script are not known")
+    call.words[:] = [word for word in call.words if word not in OWN_ARGUMENTS]
+
+
+def _put_variables_in(call: Invocation) -> None:
+    """Replace variables that the same text sets; a variable that is used so is none of the emulator's environment."""
+    used: set[str] = set()
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        if name in call.environment:
+            used.add(name)
+            return call.environment[name]
+        call.notes.append(f"{found[0]}: a variable that the text does not set, correct it in the result")
+        return found[0]
+
+    call.words[:] = [VARIABLE.sub(value, word) for word in call.words]
+    for name in used:
+        del call.environment[name]
+    if any("$(" in word or "`" in word for word in call.words):
+        call.notes.append("$(…): commands in the text are not run, correct it in the result")
 
 
 def _refusal(why: str) -> InvalidArgument:

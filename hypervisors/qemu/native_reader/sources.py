@@ -46,7 +46,7 @@ def from_file_name(reading: Reading, name: str, props: Props) -> Found | None:
         return _from_url(reading, scheme, rest, name, props)
     if name.startswith("/dev/"):
         return "block", StorageSource(dev=name)
-    return "file", StorageSource(file=name)
+    return "file", StorageSource(file=reading.path(name))
 
 
 def _from_url(reading: Reading, scheme: str, rest: str, name: str, props: Props) -> Found | None:
@@ -135,7 +135,7 @@ def _file(reading: Reading, driver: str, props: Props) -> Found | None:
     if name is None:
         return None
     if driver == "file":
-        return "file", StorageSource(file=name)
+        return "file", StorageSource(file=reading.path(name))
     return "block", StorageSource(dev=name)
 
 
