@@ -17,7 +17,8 @@ from mechane.hypervisors.qemu.native import from_native_noted, to_native
 from mechane.hypervisors.qemu.native_reader.devices import READERS
 from mechane.hypervisors.qemu.native_reader.options import FLAGS, VALUES
 from mechane.hypervisors.qemu.native_reader.values import read_props
-from mechane.tests.hypervisors.qemu_argv.native_conformance import SAMPLES, WANTED_BACK, read_recorded, there_and_back
+from mechane.tests.hypervisors.qemu_argv.conformance import SAMPLES
+from mechane.tests.hypervisors.qemu_argv.native_conformance import WANTED_BACK, read_recorded, there_and_back
 
 QEMU = "qemu-system-x86_64"
 
