@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+TYPE_ALIASES = {"ahci": "ich9-ahci", "lsi": "lsi53c895a"}
+"""Names of devices that -device takes and the object model does not have (qdev_alias_table of QEMU)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineType:
@@ -54,7 +57,7 @@ class EmulatorCapabilities:
 
     def has_type(self, name: str) -> bool:
         """Tell whether QEMU's object model knows a type (a device, object or accelerator)."""
-        return name in self.types
+        return TYPE_ALIASES.get(name, name) in self.types
 
     def machine(self, name: str) -> MachineType | None:
         """Return a machine type by its name or alias."""
