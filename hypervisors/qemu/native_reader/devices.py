@@ -63,6 +63,7 @@ def read_devices(reading: Reading) -> None:
         reader = READERS.get(driver)
         if reader is None:
             reading.keep(props.words, props.place)
+            reading.placement.add_kept(props)
             continue
         before = list(props.pairs)
         try:
@@ -70,6 +71,8 @@ def read_devices(reading: Reading) -> None:
         except UnmappedError as error:
             props.pairs = before
             reading.keep(props.words, props.place, f"{error} has no place in domain XML")
+            reading.placement.forget(props.place)
+            reading.placement.add_kept(props)
     reading.devices = []
 
 

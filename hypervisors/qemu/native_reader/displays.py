@@ -17,6 +17,7 @@ from ....config.domain.graphics import (
 )
 from ....config.domain.video import Acceleration, Resolution, Video, VideoModel
 from ..argv.graphics import FIRST_VNC
+from .placement import GRAPHICS
 from .places import pci_place, virtio_options
 from .reading import Reading, UnmappedError
 from .values import Props
@@ -193,7 +194,9 @@ def read_vga(reading: Reading) -> None:
         if kind is None:
             reading.keep(option.words, option.place)
         else:
-            reading.domain.devices.videos.append(Video(model=VideoModel(type=kind)))
+            item = Video(model=VideoModel(type=kind))
+            reading.placement.add(GRAPHICS, option.place, item)
+            reading.domain.devices.videos.append(item)
 
 
 def read_video(reading: Reading, props: Props) -> None:

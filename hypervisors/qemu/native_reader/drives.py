@@ -6,6 +6,7 @@ from ....config.domain.address import DriveAddress
 from ....config.domain.disk import Disk
 from .disks import next_target, read_drive_image, read_flash, target_number
 from .nodes import read_image
+from .placement import DRIVES
 from .reading import Reading, UnmappedError
 from .values import Props
 
@@ -112,6 +113,8 @@ def _read_drive(reading: Reading, props: Props, kind: str, index: int) -> None:
     if not (disk.source.given("file") or disk.source.__dict__) and disk.device == "disk":
         raise UnmappedError("a disk without an image")
     disk.target.bus = bus
+    if bus == "virtio":
+        reading.placement.add(DRIVES, props.place, disk)
     place = disk.address if isinstance(disk.address, DriveAddress) and bus in ("ide", "sata") else None
     disk.target.dev = next_target(reading, bus, target_number(bus, place))
     reading.domain.devices.disks.append(disk)

@@ -16,7 +16,8 @@ from ....config.domain.interface import (
 )
 from ....config.domain.network import Ip, PortForward, PortRange
 from ....config.domain.storage import Reconnect
-from .places import pci_place, usb_place, virtio_options
+from .placement import NETWORK
+from .places import pci_address, pci_place, usb_place, virtio_options
 from .reading import Reading, UnmappedError
 from .values import Props
 
@@ -291,5 +292,6 @@ def _short_card(reading: Reading, card: Props, backend: Props) -> None:
     if card is not backend:
         reading.left(card, "a network card")
     if place:
-        pci_place(reading, item, Props("net", [("addr", place)]))
+        item.address = pci_address(card, 0, place)
+    reading.placement.add(NETWORK, card.place, item)
     reading.domain.devices.interfaces.append(item)

@@ -233,8 +233,10 @@ def read_module(reading: Reading, props: Props) -> None:
     item.uuid = props.take("uuid")
     props.drop("unarmed")
     reading.named(item, props)
-    if props.has("slot"):
-        item.address = DimmAddress(type="dimm", slot=props.number("slot"), base=props.number("addr"))
+    if model in ("dimm", "nvdimm"):
+        slot, base = props.number("slot"), props.number("addr")
+        if slot is not None or base is not None:
+            item.address = DimmAddress(type="dimm", slot=slot, base=base)
     else:
         pci_place(reading, item, props)
     reading.override(item, props)

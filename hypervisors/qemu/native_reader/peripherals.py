@@ -14,6 +14,7 @@ from ....config.domain.shmem import Crypto, CryptoBackend, Iommu, Msi, Shmem, Sh
 from ....config.domain.tpm import Tpm, TpmBackend, TpmDevice, TpmSource
 from ....config.domain.watchdog import Watchdog
 from .chardevs import read_backend
+from .placement import DEVICES
 from .places import isa_place, pci_place, usb_place, virtio_options
 from .reading import Reading, UnmappedError
 from .values import Props
@@ -300,4 +301,5 @@ def read_short_folders(reading: Reading) -> None:
         item = Filesystem(type="mount")
         item.target.dir = props.take("mount_tag")
         fill_folder(reading, item, props)
+        reading.placement.add(DEVICES, option.place, item)
         reading.domain.devices.filesystems.append(item)

@@ -6,6 +6,7 @@ import re
 
 from ....config.domain.address import CcidAddress, DriveAddress, IsaAddress, PciAddress, UsbAddress, VirtioSerialAddress
 from ....config.domain.device import AcpiIndex, Device, VirtioDriver
+from .placement import DEVICES
 from .reading import Reading
 from .values import Props
 
@@ -24,6 +25,7 @@ CONTROLLERS = {
 }  # fmt: skip
 """Devices that others sit on, and the type of controller that each is."""
 COMPANIONS = ("ich9-usb-uhci1", "ich9-usb-uhci2", "ich9-usb-uhci3")
+PORTS = ("pcie-root-port", "ioh3420", "xio3130-downstream", "x3130-upstream")
 ROOTS = ("pci.0", "pcie.0", "pci", "pcie")
 TAIL = re.compile(r"(\d+)\Z")
 HIGHEST = 255
@@ -38,6 +40,8 @@ class Places:
         """Type and index of a controller by its id."""
         self.indexes: dict[int, int] = {}
         """Index of a controller by the place of its option."""
+        self.ports: set[int] = set()
+        """Buses with a single slot."""
         self._free: dict[str, int] = {"pci": 1, "sata": 1 if express else 0}
         self._taken: dict[str, set[int]] = {"pci": {0}, "sata": {0} if express else set()}
         for props in devices:
@@ -48,6 +52,8 @@ class Places:
             kind = CONTROLLERS.get(props.peek("driver"))
             if kind is not None and props.peek("driver") not in COMPANIONS:
                 self._number(kind, props)
+            if props.peek("driver") in PORTS:
+                self.ports.add(self.index_of(props))
 
     def _reserve(self, kind: str, props: Props) -> None:
         """Keep the number that an id of libvirt's says: pci.3, scsi1, usb."""
@@ -93,15 +99,16 @@ class Places:
 
 
 def pci_place(reading: Reading, device: Device, props: Props) -> None:
-    """Read bus and address of a PCI device; without them it is placed by whoever builds the guest."""
+    """Read bus and address of a PCI device; without an address it gets the one that QEMU gives it."""
     bus, place = props.peek("bus"), props.peek("addr")
     index = reading.places.find(bus, "pci") if bus else 0
-    if (bus or place) and index is not None:
-        address = _pci_address(props, index, place, bus)
-        if address is not None:
-            props.drop("bus", "addr")
+    if index is not None:
+        if place:
+            address = device.address = pci_address(props, index, place)
+            props.drop("addr")
             address.multifunction = props.flag("multifunction") or None
-            device.address = address
+        props.drop("bus")
+        reading.placement.add(DEVICES, props.place, device, index)
     if props.peek("multifunction") in ("off", "false"):
         props.drop("multifunction")
     number = props.number("acpi-index")
@@ -109,12 +116,7 @@ def pci_place(reading: Reading, device: Device, props: Props) -> None:
         device.acpi = AcpiIndex(index=number)
 
 
-def _pci_address(props: Props, index: int, place: str, bus: str) -> PciAddress | None:
-    if not place:
-        if not index:
-            props.drop("bus")
-            return None
-        return PciAddress(type="pci", domain=0, bus=index, slot=0, function=0)
+def pci_address(props: Props, index: int, place: str) -> PciAddress:
     slot, _, function = place.partition(".")
     try:
         numbers = int(slot, 16), int(function or "0", 16)

@@ -16,6 +16,7 @@ from .controllers import say_what_is_absent
 from .displays import read_displays, read_vga
 from .interfaces import read_short_cards
 from .options import read_options
+from .placement import GRAPHICS, NETWORK
 from .places import Places
 from .reading import BACKENDS, Reading
 from .shell import Invocation, read_shell
@@ -108,6 +109,7 @@ def _read_all(reading: Reading, program: str) -> None:
     boot.read_actions(reading)
     boot.read_floppy_boot(reading)
     _add_defaults(reading)
+    reading.settle_places()
     say_what_is_absent(reading)
     reading.write_iothreads()
     memory.count_modules(reading)
@@ -121,14 +123,18 @@ def _add_defaults(reading: Reading) -> None:
     found = reading.domain.devices
     plain = not reading.each("nodefaults")
     if plain and not found.videos and not reading.vga_given:
-        found.videos.append(Video(model=VideoModel(type="vga")))
+        video = Video(model=VideoModel(type="vga"))
+        reading.placement.add(GRAPHICS, 0, video)
+        found.videos.append(video)
     if plain and not reading.ports_given and not found.serials:
         item = Serial(type="pty", target=SerialTarget(type="isa-serial", model=SerialModel(name="isa-serial")))
         found.serials.append(item)
         reading.note("the serial port that QEMU gives by itself is a pseudo terminal: `mechane console` opens it")
     if plain and not found.interfaces and not reading.cards_given and not reading.has_passed_network():
         model = "e1000e" if reading.places.express else "e1000"
-        found.interfaces.append(Interface(type="user", model=InterfaceModel(type=model)))
+        card = Interface(type="user", model=InterfaceModel(type=model))
+        reading.placement.add(NETWORK, 0, card)
+        found.interfaces.append(card)
     if plain:
         reading.note("the empty CD-ROM, floppy and parallel port that QEMU gives a guest by itself are left out")
     if not found.videos and found.graphics:

@@ -20,6 +20,7 @@ from ....config.domain.namespaces import (
 from ....config.domain.vcpu import DefaultIoThread, IoThread, IoThreadIds
 from ....config.errors import InvalidArgument
 from .options import Option
+from .placement import Placement
 from .values import SECRETIVE, Props, read_props, shown
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Reading:
         self.globals: list[tuple[Option, str, str, str]] = []
         self.machine = Props("machine", [])
         self.emulator_arch = "x86_64"
+        self.placement = Placement()
         self.reservations: Reservations | None = None
         """Those of the source that was read last."""
         self.audio_numbers: dict[str, int] = {}
@@ -161,6 +163,13 @@ class Reading:
             return f"{self.directory.rstrip('/')}/{text.removeprefix('./')}"
         self.note(f"{text[:200]}: a definition names files absolutely; give --option directory=DIR, or correct it")
         return text
+
+    def settle_places(self) -> None:
+        """Give devices on PCI that have no place the one that QEMU gives them."""
+        slots = self.placement.settle(self.places.ports, express=self.places.express)
+        for number, (place, words) in enumerate(self._kept):
+            if place in slots and words[0] == "-device" and not words[1].startswith("{"):
+                self._kept[number] = (place, (words[0], f"{words[1]},addr=0x{slots[place]:x}"))
 
     # what is left
 
