@@ -20,6 +20,8 @@ from mechane.tests.support.procs import leftovers
 
 pytestmark = pytest.mark.qemu
 QEMU = "/usr/bin/qemu-system-x86_64"
+SPINNING = b"\xeb\xfe".ljust(510, b"\0") + b"\x55\xaa"
+"""A boot sector that jumps to itself."""
 
 
 def count_probes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -166,6 +168,7 @@ def test_a_spinning_guest_is_ended_by_its_budget(short_tmp: Path, monkeypatch: p
             await n.driver._emulators.get(QEMU)
             monkeypatch.setattr(kvm.TemporaryRun, "start", emulated)
             monkeypatch.setattr(kvm, "CPU_BUDGET_NS", 1)
+            monkeypatch.setattr(kvm, "SECTOR", SPINNING)
             verdict = await n.driver._kvm._run(key_of(QEMU))
             assert not verdict.usable and "spins" in verdict.reason
             assert not [entry for entry in n.env.runtime_dir.iterdir() if entry.name.startswith("probe-")]
