@@ -1,7 +1,6 @@
-"""Capabilities in libvirt's two documents, made from the same facts as the maps beside them.
+"""`<domainCapabilities>`, made from the same facts as the map beside it.
 
-Formats: libvirt's formatcaps.html (`<capabilities>`) and formatdomaincaps.html
-(`<domainCapabilities>`). Enumerations list what this driver builds and the emulator has.
+Format: libvirt's formatdomaincaps.html. Enumerations list what this driver builds and the emulator has.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from ...config.xml.writer import to_text
 from .capabilities import EmulatorCapabilities, MachineType
 from .cpu.models import ProcessorTable
 from .cpu.offering import cpu_element, cpu_facts
-from .kvm import Verdict
 
 DISK_BUSES = (
     ("fdc", "floppy"), ("ide", "ide-hd"), ("scsi", "scsi-hd"), ("virtio", "virtio-blk-pci"), ("usb", "usb-storage"),
@@ -37,8 +35,6 @@ TPM_MODELS = (("tpm-tis", "tpm-tis"), ("tpm-crb", "tpm-crb"), ("tpm-spapr", "tpm
 TPM_BACKENDS = (("emulator", "tpm-emulator"), ("passthrough", "tpm-passthrough"))
 GRAPHICS = (("sdl", "chardev-gtk"), ("vnc", ""), ("spice", "chardev-spicevmc"), ("egl-headless", "egl-headless"))
 FILESYSTEMS = (("path", "virtio-9p-pci"), ("virtiofs", "vhost-user-fs-pci"))
-FEATURES = ("acpi", "apic", "pae")
-WORD_BITS = {"x86_64": 64, "i386": 32, "i686": 32, "aarch64": 64, "riscv64": 64, "ppc64": 64, "s390x": 64}
 
 
 def element(tag: str, *children: XmlNode, text: str = "", **attributes: str) -> XmlNode:
@@ -46,52 +42,6 @@ def element(tag: str, *children: XmlNode, text: str = "", **attributes: str) -> 
     node = XmlNode(tag, {name.rstrip("_"): value for name, value in attributes.items()}, text)
     for child in children:
         node.append(child)
-    return node
-
-
-def capabilities_xml(host: Mapping[str, Any], emulator: EmulatorCapabilities, kvm: Verdict) -> str:
-    """Return `<capabilities>`: the host, and the guests that its emulator runs."""
-    arch = guest_arch(emulator)
-    domains = [element("domain", type="qemu")] + ([element("domain", type="kvm")] if kvm.usable else [])
-    machines = [_machine(item, name) for item in emulator.machines for name in (item.alias, item.name) if name]
-    return to_text(
-        element(
-            "capabilities",
-            element(
-                "host",
-                element("uuid", text=host["uuid"]),
-                element(
-                    "cpu",
-                    element("arch", text=host["arch"]),
-                    element(
-                        "topology", sockets="1", dies="1", cores=str(host["cpus"]), threads="1"
-                    ),
-                ),
-                element("iommu", support="yes" if host["iommu"] else "no"),
-            ),
-            element(
-                "guest",
-                element("os_type", text="hvm"),
-                element(
-                    "arch",
-                    element("wordsize", text=str(WORD_BITS.get(arch, 64))),
-                    element("emulator", text=emulator.key.path),
-                    *machines,
-                    *domains,
-                    name=arch,
-                ),
-                element("features", *(element(name) for name in FEATURES)),
-            ),
-        )
-    )
-
-
-def _machine(item: MachineType, name: str) -> XmlNode:
-    node = element("machine", text=name, maxCpus=str(item.max_cpus))
-    if name == item.alias:
-        node.attrs["canonical"] = item.name
-    if item.deprecated:
-        node.attrs["deprecated"] = "yes"
     return node
 
 

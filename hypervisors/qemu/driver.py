@@ -93,7 +93,10 @@ class QemuDriver(Driver):
         self._consoles = Consoles(self._power)
         self._default = next((path for path in EMULATORS if Path(path).exists()), EMULATORS[0])
         choice = HostChoice(self._emulators, self._kvm, self._default)
-        self._host = HostCapabilities(self._shop, self._emulators, self._kvm, choice, tables)
+        self._host = HostCapabilities(
+            self._shop, self._emulators, self._kvm, choice, tables,
+            live_migration=Capability.MIGRATION in self.capabilities,
+        )  # fmt: skip
         self._cpus = CpuAnswers(self._shop, choice, tables)
 
     # ---- life

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ....config.errors import ConfigUnsupported
 from .models import Processor, ProcessorModel, ProcessorTable
@@ -61,6 +61,16 @@ def closest(wanted: Processor, table: ProcessorTable, preferred: Iterable[str] =
         model=model, vendor=wanted.vendor, require=wanted.features - model.features - switched,
         disable=model.features - wanted.features,
     )  # fmt: skip
+
+
+def contained(wanted: Processor, table: ProcessorTable) -> Choice:
+    """Return the nearest of the models that have nothing more, as a host is described: it lacks nothing of its model.
+
+    Raises:
+        ConfigUnsupported: there is no model.
+    """
+    less = tuple(item for item in table.models if item.features <= wanted.features)
+    return closest(wanted, replace(table, models=less) if less else table)
 
 
 def common(processors: Sequence[Processor], *, migratable: bool) -> Processor:

@@ -18,6 +18,10 @@ class HostCpu:
     vendor: str = ""
     name: str = ""
     microcode: str = ""
+    signature: tuple[int, int, int] | None = None
+    """Family, model and stepping."""
+    address_bits: int = 0
+    """Bits of a physical address."""
     flags: frozenset[str] = frozenset()
 
     def processor(self, known: frozenset[str]) -> Processor:
@@ -43,8 +47,13 @@ def read_host_cpu(path: Path = CPUINFO) -> HostCpu:
             name, _, value = line.partition(":")
             fields[name.strip()] = value.strip()
     microcode = fields.get("microcode", "")
+    family, model, stepping = (fields.get(name, "") for name in ("cpu family", "model", "stepping"))
+    signed = family.isdigit() and model.isdigit() and stepping.isdigit()
+    bits = fields.get("address sizes", "").partition(" bits physical")[0]
     return HostCpu(
         vendor=fields.get("vendor_id", ""), name=fields.get("model name", ""),
         microcode=str(int(microcode, 16)) if microcode.startswith("0x") else microcode,
+        signature=(int(family), int(model), int(stepping)) if signed else None,
+        address_bits=int(bits) if bits.isdigit() else 0,
         flags=frozenset(fields.get("flags", "").split()),
     )  # fmt: skip
