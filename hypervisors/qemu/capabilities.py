@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -54,6 +54,8 @@ class EmulatorCapabilities:
     cpus: tuple[CpuModel, ...]
     options: frozenset[str]
     """Names of command line options that take properties (query-command-line-options)."""
+    displays: frozenset[str] = frozenset()
+    """Kinds of displays on the host that -display takes (the schema's DisplayType)."""
 
     def has_type(self, name: str) -> bool:
         """Tell whether QEMU's object model knows a type (a device, object or accelerator)."""
@@ -80,7 +82,8 @@ class EmulatorCapabilities:
 
     def to_map(self) -> dict[str, Any]:
         """Return plain data for the cache file."""
-        return {**asdict(self), "types": sorted(self.types), "options": sorted(self.options)}
+        sets = {"types": self.types, "options": self.options, "displays": self.displays}
+        return {**asdict(self), **{name: sorted(values) for name, values in sets.items()}}
 
     @classmethod
     def from_map(cls, values: Mapping[str, Any]) -> Self:
@@ -99,6 +102,7 @@ class EmulatorCapabilities:
             machines=tuple(MachineType(**item) for item in values["machines"]),
             cpus=tuple(CpuModel(**{**item, "blockers": tuple(item["blockers"])}) for item in values["cpus"]),
             options=frozenset(values["options"]),
+            displays=frozenset(values["displays"]),
         )
 
 
@@ -116,7 +120,17 @@ def from_replies(key: EmulatorKey, replies: Mapping[str, Any]) -> EmulatorCapabi
         machines=tuple(_machine(item, f"-{arch}-cpu") for item in replies["query-machines"]),
         cpus=tuple(_cpu(item) for item in sorted(replies["query-cpu-definitions"], key=lambda item: item["name"])),
         options=frozenset(item["option"] for item in replies["query-command-line-options"]),
+        displays=_displays(replies.get("query-qmp-schema") or ()),
     )
+
+
+def _displays(schema: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the values of DisplayType, whose name the schema hides (qapi/introspect.json): the enum with these two."""
+    for item in schema:
+        values = item.get("values", ()) if item.get("meta-type") == "enum" else ()
+        if "curses" in values or {"default", "none", "gtk"} <= set(values):
+            return frozenset(values)
+    return frozenset()
 
 
 def _machine(item: Mapping[str, Any], suffix: str) -> MachineType:

@@ -16,7 +16,7 @@ from .capabilities import EmulatorCapabilities, EmulatorKey
 from .probe import probe
 from .workshop import Workshop
 
-FORMAT = 1
+FORMAT = 2
 """Version of the cache files; another one is probed anew."""
 KEPT = 32
 KEY_TTL_S = 1.0

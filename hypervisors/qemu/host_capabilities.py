@@ -17,6 +17,8 @@ from .cpu.host import read_host_cpu
 from .cpu.models import ProcessorTable
 from .cpu.tables import ProcessorTables
 from .emulators import Emulators
+from .firmware import read_descriptors
+from .firmware_offering import firmware_facts
 from .host.topology import read_topology
 from .host_choice import HostChoice
 from .host_xml import HostFacts, capabilities_xml
@@ -95,9 +97,8 @@ class HostCapabilities:
     def _facts(self) -> HostFacts:
         """Ask the host; blocks."""
         identity = self._shop.identity
-        iommu = Path("/sys/kernel/iommu_groups")
         return HostFacts(
-            uuid=_host_uuid(), arch=platform.machine(), iommu=iommu.exists() and any(iommu.iterdir()),
+            uuid=_host_uuid(), arch=platform.machine(), iommu=_has_iommu(),
             cpu=read_host_cpu(), topology=read_topology(), live_migration=self._live_migration,
             owner=(identity.uid, identity.gid) if self._shop.options.set_ownership and identity.drops else None,
         )  # fmt: skip
@@ -114,7 +115,9 @@ class HostCapabilities:
         found, chosen, kind = await self._choice.choose(emulator, arch, machine, virttype)
         kvm = await self._kvm.verdict(found.key.path)
         table = await self._processors(found.key, "kvm" if kind == "kvm" else "tcg")
-        facts = shown.domain_facts(found, chosen, kind, table)
+        descriptors, vfio = await self._shop.blocking(_installed)
+        firmware = firmware_facts(descriptors, found, chosen)
+        facts = shown.domain_facts(found, chosen, kind, table, firmware, vfio=vfio)
         return {"xml": shown.domain_xml(facts), **facts, "kvm": _kvm_map(kvm)}
 
     async def _processors(self, key: EmulatorKey, accel: str) -> ProcessorTable | None:
@@ -127,6 +130,16 @@ class HostCapabilities:
 
 def _kvm_map(verdict: Verdict) -> dict[str, Any]:
     return {"present": verdict.present, "usable": verdict.usable, "reason": verdict.reason}
+
+
+def _installed() -> tuple[list[dict[str, Any]], bool]:
+    """Return the installed firmware, and whether the host hands PCI devices on; blocks."""
+    return read_descriptors(), Path("/dev/vfio/vfio").exists() and _has_iommu()
+
+
+def _has_iommu() -> bool:
+    groups = Path("/sys/kernel/iommu_groups")
+    return groups.exists() and any(groups.iterdir())
 
 
 def find_emulators(default: Path) -> list[str]:

@@ -28,6 +28,7 @@ QUERIES = (
     Command("qom-list-types", {"abstract": False}),
     Command("query-cpu-definitions"),
     Command("query-command-line-options"),
+    Command("query-qmp-schema"),
 )
 TAIL_BYTES = 4096
 SHARES = (0.15, 0.35, 0.5)
