@@ -1,5 +1,6 @@
 """Processors with the real QEMU: models, comparison, baseline, domain capabilities, host-model at a start."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from mechane.config.errors import ConfigUnsupported, CpuIncompatible, InvalidArg
 from mechane.config.xml.node import XmlNode
 from mechane.config.xml.reader import read
 from mechane.hypervisors.qemu.cpu import tables
+from mechane.hypervisors.qemu.cpu.host import read_host_cpu
 from mechane.tests.guest.xml import idle_xml
 from mechane.tests.hypervisors.qemu.env import Node, node, run
 
@@ -263,3 +265,22 @@ def _enums(root: XmlNode) -> Iterator[tuple[str, list[str]]]:
                     yield f"{owner.tag}/{enum.attrs['name']}", [value.text for value in enum.children]
             if owner.tag == "loader":
                 yield "loader", [value.text for value in owner.children if value.tag == "value"]
+
+
+def test_kvms_processors_are_asked_for_with_kvm(short_tmp: Path) -> None:
+    """Asking needs KVM to open only: no guest runs."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        pytest.skip("there is no /dev/kvm here")
+
+    async def body() -> None:
+        async with node(short_tmp, settings={"kvm": "trust", "run_as_root": os.geteuid() == 0}) as n:
+            caps = await n.driver.get_domain_capabilities(**{**ANYWHERE, "virttype": "kvm"})
+            assert caps["cpu"]["host-passthrough"] is True
+            host = read_host_cpu()
+            assert caps["cpu"]["host-model"]["vendor"] == host.vendor
+            same = await n.driver.compare_hypervisor_cpu(caps["xml"], **{**ANYWHERE, "virttype": "kvm"})
+            assert same["result"] == "identical"
+            stored = [file.name for file in (n.env.state_dir / "emulators").glob("*.cpu.json")]
+            assert stored
+
+    run(body())

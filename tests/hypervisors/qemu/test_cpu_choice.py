@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mechane.config.errors import XmlError
 from mechane.hypervisors.qemu.cpu.choosing import closest, common
 from mechane.hypervisors.qemu.cpu.comparing import IDENTICAL, INCOMPATIBLE, SUPERSET, compare
 from mechane.hypervisors.qemu.cpu.description import CpuDescription, cpu_xml, read_descriptions
@@ -98,6 +99,25 @@ def test_what_compares_well_can_be_had(table: ProcessorTable, number: int, polic
         or {name for name, how in policies.items() if how == "forbid"} & table.offer.features
     )
     assert (found.result == INCOMPATIBLE) == bool(found.reason)
+
+
+PIECES = st.lists(st.sampled_from((
+    "<cpu>", "</cpu>", "<cpu mode='custom'>", "<model>EPYC</model>", "<model/>", "<vendor>AMD</vendor>",
+    "<vendor>x</vendor>", "<feature name='avx'/>", "<feature policy='forbid' name='svm'/>", "<feature/>", "<domain>",
+    "</domain>", "<host>", "</host>", "<capabilities>", "</capabilities>", "<?xml version='1.0'?>", "<!DOCTYPE a>",
+    "&amp;", "text", "<!-- c -->",
+)), max_size=12).map("".join)  # fmt: skip
+
+
+@given(st.lists(st.one_of(PIECES, st.text(max_size=30)), max_size=3))
+def test_documents_are_read_or_refused_with_their_place(documents: list[str]) -> None:
+    try:
+        found = read_descriptions(documents, "params.documents")
+    except XmlError as error:
+        assert error.details["path"]
+        return
+    assert len(found) >= len(documents)
+    assert all(item.model and item.path.startswith("params.documents") for item in found)
 
 
 def test_names_go_both_ways() -> None:
