@@ -76,3 +76,15 @@ def test_a_host_model_stays_over_a_killed_node(node: NodeProcess) -> None:
         wait_until(lambda: rpc.call("domain.get_info", domain=UUID)["state"] == "running", 10, "the guest's return")
         assert rpc.call("domain.get_xml", domain=UUID) == before
         rpc.call("domain.destroy", domain=UUID, grace_s=0)
+
+
+def test_a_saved_guest_comes_back_with_the_processor_that_it_had(node: NodeProcess) -> None:
+    path = str(node.folder / "saved")
+    with node.connect() as rpc:
+        rpc.call("domain.define_xml", xml=with_cpu("<cpu mode='host-model'/>"))
+        rpc.call("domain.start", domain=UUID)
+        before = parse(rpc.call("domain.get_xml", domain=UUID)).cpu
+        rpc.call("domain.save", domain=UUID, path=path)
+        rpc.call("domain.restore", domain=UUID, path=path)
+        assert parse(rpc.call("domain.get_xml", domain=UUID)).cpu == before
+        rpc.call("domain.destroy", domain=UUID, grace_s=0)
