@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from ....config.domain.chardev import Channel, ChannelTarget
@@ -16,6 +17,8 @@ from .values import Props
 
 Reader = Callable[[Reading, Props], None]
 FLOPPY = "isa-fdc"
+USB_NAME = re.compile(r"host:(?:([0-9a-fA-F]{1,4}):([0-9a-fA-F]{1,4})|(\d{1,3})\.(\d{1,3}))\Z")
+"""A USB device of the host: vendor and product, or bus and address."""
 
 
 def _variants(*bases: str) -> tuple[str, ...]:
@@ -48,6 +51,21 @@ READERS: dict[str, Reader] = {
     "scsi-generic": hostdevs.read_scsi_generic,
     **dict.fromkeys(memory.MODULES, memory.read_module),
 }  # fmt: skip
+
+
+def choose_generation(props: Props) -> None:
+    """Put the driver's own name in the place of the two switches that make a virtio device old, new or both.
+
+    `virtio-net-pci,disable-legacy=on` is `virtio-net-pci-non-transitional` (QEMU's hw/virtio/virtio-pci.c).
+    """
+    driver = props.peek("driver")
+    base = driver if driver.endswith("-pci") else f"{driver}-pci"
+    legacy, modern = props.peek("disable-legacy"), props.peek("disable-modern") or "off"
+    ending = {"on": "-non-transitional", "true": "-non-transitional", "off": "-transitional"}.get(legacy)
+    if ending is None or modern not in ("off", "false") or f"{base}{ending}" not in READERS:
+        return
+    props.drop("disable-legacy", "disable-modern", "driver")
+    props.pairs.append(("driver", f"{base}{ending}"))
 
 
 def read_devices(reading: Reading) -> None:
@@ -117,9 +135,20 @@ def read_forwards(reading: Reading) -> None:
 
 def read_usb_devices(reading: Reading) -> None:
     """Read -usbdevice."""
+    from ....config.domain.address import HostAddress
+    from ....config.domain.hostdev import Hostdev, HostdevSource, UsbId
     from ....config.domain.input import Input
 
     for option in reading.each("usbdevice"):
+        named = USB_NAME.match(option.value)
+        if named is not None:
+            item = Hostdev(mode="subsystem", type="usb")
+            if named[1]:
+                item.source = HostdevSource(vendor=UsbId(id=int(named[1], 16)), product=UsbId(id=int(named[2], 16)))
+            else:
+                item.source = HostdevSource(address=HostAddress(bus=int(named[3]), device=int(named[4])))
+            reading.domain.devices.hostdevs.append(item)
+            continue
         kind = {"mouse": "mouse", "tablet": "tablet", "keyboard": "keyboard"}.get(option.value)
         if kind is None:
             reading.keep(option.words, option.place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ....config.domain.address import DriveAddress
 from ....config.domain.disk import Disk
+from ....config.domain.storage import Transient
 from .disks import next_target, read_drive_image, read_flash, target_number
 from .nodes import read_image
 from .placement import DRIVES
@@ -14,6 +15,14 @@ SHORT = {"hda": 0, "hdb": 1, "hdc": 2, "hdd": 3, "cdrom": 2, "fda": 0, "fdb": 1}
 BUSES = {"ide": "ide", "scsi": "scsi", "virtio": "virtio", "floppy": "fdc"}
 DEVICES = {"floppy": "floppy"}
 WIDTHS = {"scsi": 7, "ide": 2}
+
+
+def read_snapshot_mode(reading: Reading) -> None:
+    """Read -snapshot: no disk keeps what the guest writes."""
+    if reading.each("snapshot"):
+        for disk in reading.domain.devices.disks:
+            if not disk.readonly:
+                disk.transient = disk.transient or Transient()
 
 
 def collect_drives(reading: Reading) -> None:

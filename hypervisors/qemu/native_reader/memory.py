@@ -44,6 +44,8 @@ def read_memory(reading: Reading) -> None:
         slots, most = props.number("slots"), props.size("maxmem", unit="m")
         if slots and most:
             domain.max_memory = MaxMemory(slots=slots, kib=most // 1024)
+        elif most:
+            reading.note(f"-m maxmem={most // 2**20}M: left out, memory grows by slots, and there are none")
         reading.left(props, "an amount of memory")
     if not size:
         raise Props("m", []).refuse("", "a guest needs memory")

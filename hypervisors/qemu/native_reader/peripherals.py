@@ -115,6 +115,15 @@ def read_balloon(reading: Reading, props: Props) -> None:
     reading.domain.devices.memballoon = item
 
 
+def read_short_balloon(reading: Reading) -> None:
+    """Read -balloon (until QEMU 3.1)."""
+    for option in reading.each("balloon"):
+        if option.value.startswith("virtio"):
+            item = Memballoon(model="virtio")
+            reading.placement.add(DEVICES, option.place, item)
+            reading.domain.devices.memballoon = item
+
+
 def read_watchdog(reading: Reading, props: Props) -> None:
     """Read a watchdog."""
     item = Watchdog(model=props.take("driver") or "")

@@ -15,7 +15,7 @@ CONTROLLERS = {
     "ioh3420": "pci", "x3130-upstream": "pci", "xio3130-downstream": "pci", "pxb": "pci", "pxb-pcie": "pci",
     "piix3-usb-uhci": "usb", "piix4-usb-uhci": "usb", "usb-ehci": "usb", "ich9-usb-ehci1": "usb",
     "ich9-usb-ehci2": "usb", "ich9-usb-uhci1": "usb", "ich9-usb-uhci2": "usb", "ich9-usb-uhci3": "usb",
-    "pci-ohci": "usb", "nec-usb-xhci": "usb", "qemu-xhci": "usb", "virtio-scsi-pci": "scsi",
+    "pci-ohci": "usb", "nec-usb-xhci": "usb", "qemu-xhci": "usb", "virtio-scsi-pci": "scsi", "virtio-scsi": "scsi",
     "virtio-scsi-pci-transitional": "scsi",
     "virtio-scsi-pci-non-transitional": "scsi", "lsi53c895a": "scsi", "lsi": "scsi", "mptsas1068": "scsi",
     "megasas": "scsi", "megasas-gen2": "scsi", "pvscsi": "scsi", "am53c974": "scsi", "dc390": "scsi", "ahci": "sata",

@@ -76,6 +76,7 @@ def _gather(reading: Reading) -> None:
     reading.devices = [reading.props(option, "driver") for option in reading.each("device")]
     for props in reading.devices:
         props.pairs = [(name, value) for name, value in props.pairs if (name, value) != ("hotplugged", "off")]
+        devices.choose_generation(props)
 
 
 def _read_all(reading: Reading, program: str) -> None:
@@ -97,7 +98,9 @@ def _read_all(reading: Reading, program: str) -> None:
     devices.read_usb_devices(reading)
     devices.read_forwards(reading)
     drives.read_drives(reading)
+    drives.read_snapshot_mode(reading)
     peripherals.read_short_folders(reading)
+    peripherals.read_short_balloon(reading)
     read_short_cards(reading)
     ports.read_short_ports(reading)
     peripherals.read_evdev(reading)

@@ -1,23 +1,32 @@
-"""The words of a command line in a shell file; nothing is run or expanded."""
+"""Finds the call of an emulator in a shell's text; nothing is run.
+
+What people keep is a script: comments, variables, `sudo` or `timeout` before the emulator, redirections after it.
+Words are split as a shell splits them (shlex), variables that the text sets are put in, and the rest is said.
+"""
 
 from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from ....config.errors import InvalidArgument
+from .options import VALUES
+from .variables import ASSIGNMENT, ONE_VARIABLE, Variables
 
 MAX_CHARACTERS = 1024 * 1024
-ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)\Z", re.DOTALL)
+MAX_WORDS = 20_000
 EMULATOR = re.compile(r"(qemu-system-[a-z0-9_-]+|qemu-kvm|kvm|qemu)(\.exe)?\Z")
-BEFORE = ("sudo", "exec", "env", "nohup", "command", "doas", "setsid", "time")
-"""Programs that may stand before the emulator and change nothing of the guest."""
-REST = re.compile(r"[0-9]*[<>]|&|[|;]")
-"""Beginnings of words with which the shell's own syntax begins: what comes after is no argument."""
-OWN_ARGUMENTS = ("$@", "$*")
-VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
+WRAPPERS = frozenset({
+    "sudo", "exec", "env", "nohup", "command", "doas", "setsid", "time", "timeout", "nice", "ionice", "taskset",
+    "numactl", "chrt", "systemd-run", "strace", "gdb", "unshare", "ip", "cgexec", "prlimit", "stdbuf", "script",
+})  # fmt: skip
+"""Programs that run another one; what they do to it is the node's business."""
+SETTERS = ("export", "local", "readonly", "declare", "typeset", "set")
+ENDS = frozenset("\n;&|")
+REDIRECTION = re.compile(r"[<>&|]*[<>][<>&|]*\Z")
 JOINED = re.compile(r"(?<!\\)((?:\\\\)*)\\\r?\n")
 """A line end after a backslash that is not itself escaped."""
 COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
@@ -34,71 +43,107 @@ class Invocation:
 
 
 def read_shell(text: str) -> Invocation:
-    """Return the call of an emulator in a shell's text.
-
-    Args:
-        text: one command, perhaps over several lines that end in a backslash; comments on lines of their own,
-            variables that are set before it and `sudo`, `exec` or `env` may stand there too.
+    """Return the first call of an emulator in a shell's text.
 
     Raises:
         InvalidArgument: the text is no command line of QEMU.
     """
     if len(text) > MAX_CHARACTERS or "\0" in text:
         raise _refusal(f"it has a zero byte, or more than {MAX_CHARACTERS} characters")
+    variables = Variables()
+    call: Invocation | None = None
+    for command in _commands(text):
+        if call is None:
+            call = _call(command, variables)
+        elif any(EMULATOR.match(PurePosixPath(word).name) for word in command[:1]):
+            call.notes.append(f"a further call of {command[0]} is left out: a definition is one guest")
+    if call is None:
+        raise _refusal("no emulator is called")
+    call.notes[:0] = variables.notes
+    return call
+
+
+def _commands(text: str) -> Iterator[list[str]]:
+    """Yield the words of each command, redirections marked by their sign, which is a word of its own."""
+    plain = JOINED.sub(r"\1", COMMENT.sub("", text)).replace("\r\n", "\n")
+    lexer = shlex.shlex(plain, posix=True, punctuation_chars=";&|<>\n")
+    lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t\r", True, ""
+    command: list[str] = []
+    comment = False
     try:
-        words = shlex.split(JOINED.sub(r"\1", COMMENT.sub("", text)))
+        for number, word in enumerate(lexer):
+            if number > MAX_WORDS:
+                raise _refusal(f"it has more than {MAX_WORDS} words")
+            if word and set(word) <= ENDS:
+                if command:
+                    yield command
+                command, comment = [], comment and "\n" not in word
+            elif word.startswith("#"):
+                comment = True
+            elif not comment:
+                command.append(word)
     except ValueError as error:
         raise _refusal(f"its quotes do not match: {error}") from error
+    if command:
+        yield command
+
+
+def _call(command: list[str], variables: Variables) -> Invocation | None:
+    """Return the call that a command is; None where it is another, whose variables are remembered."""
     environment: dict[str, str] = {}
-    notes: list[str] = []
-    for place, word in enumerate(words):
-        found = ASSIGNMENT.match(word)
+    words = list(command)
+    setter = words[0] in SETTERS
+    while words and (setter or ASSIGNMENT.match(words[0])):
+        found = ASSIGNMENT.match(words[0])
         if found is not None:
-            environment[found[1]] = found[2]
-        elif EMULATOR.match(PurePosixPath(word).name):
-            call = Invocation(word, words[place + 1 :], environment, notes)
-            _end_at_shell_syntax(call)
-            _put_variables_in(call)
-            return call
-        elif PurePosixPath(word).name in BEFORE or word.startswith("-"):
-            notes.append(f"{word} before the emulator is left out: the node starts it")
+            environment[found[1]] = variables.set(found[1], found[3], append=bool(found[2]))
+        del words[0]
+    if not words:
+        return None
+    words[:1] = variables.split(words[0]) if ONE_VARIABLE.match(words[0]) else [words[0]]
+    place = 0
+    if words and PurePosixPath(words[0]).name in WRAPPERS:
+        place = next((at for at, word in enumerate(words) if _is_emulator(variables.put_in(word, silent=True))), 0)
+    if not words or not _is_emulator(variables.put_in(words[place], silent=True)):
+        return None
+    call = Invocation(variables.put_in(words[place]), [], environment)
+    if place:
+        call.notes.append(f"{' '.join(words[:place])[:200]} before the emulator is left out: the node starts it")
+    call.words = _without_redirections(_put_in(words[place + 1 :], variables), call.notes)
+    call.environment = {name: value for name, value in environment.items() if name not in variables.used}
+    return call
+
+
+def _is_emulator(word: str) -> bool:
+    return EMULATOR.match(PurePosixPath(word).name) is not None
+
+
+def _put_in(words: list[str], variables: Variables) -> list[str]:
+    """Put variables in; one that stands where an option does may be several words, and is dropped where unknown."""
+    found: list[str] = []
+    for word in words:
+        after = found[-1].lstrip("-") if found and found[-1].startswith("-") else ""
+        if ONE_VARIABLE.match(word) and after not in VALUES:
+            found += variables.split(word)
         else:
-            raise _refusal(f"its program is {word[:80]!r}")
-    raise _refusal("no emulator is called")
+            found.append(variables.put_in(word))
+    return found
 
 
-def _end_at_shell_syntax(call: Invocation) -> None:
-    """Cut off what is the shell's: redirections, `&`, further commands; and the script's own arguments."""
-    after_value = False
-    for place, word in enumerate(call.words):
-        if not after_value and REST.match(word):
-            call.notes.append(f"what the shell does is left out: {' '.join(call.words[place:])[:200]}")
-            del call.words[place:]
-            break
-        after_value = word.startswith("-")
-    for word in OWN_ARGUMENTS:
-        if word in call.words:
-            call.notes.append(f"{word}: the arguments of the script are not known")
-    call.words[:] = [word for word in call.words if word not in OWN_ARGUMENTS]
-
-
-def _put_variables_in(call: Invocation) -> None:
-    """Replace variables that the same text sets; a variable that is used so is none of the emulator's environment."""
-    used: set[str] = set()
-
-    def value(found: re.Match[str]) -> str:
-        name = found[1] or found[2]
-        if name in call.environment:
-            used.add(name)
-            return call.environment[name]
-        call.notes.append(f"{found[0]}: a variable that the text does not set, correct it in the result")
-        return found[0]
-
-    call.words[:] = [VARIABLE.sub(value, word) for word in call.words]
-    for name in used:
-        del call.environment[name]
-    if any("$(" in word or "`" in word for word in call.words):
-        call.notes.append("$(…): commands in the text are not run, correct it in the result")
+def _without_redirections(words: list[str], notes: list[str]) -> list[str]:
+    kept: list[str] = []
+    place = 0
+    while place < len(words):
+        word = words[place]
+        if not REDIRECTION.match(word):
+            kept.append(word)
+            place += 1
+            continue
+        if kept and kept[-1] in ("0", "1", "2") and not (len(kept) > 1 and kept[-2].startswith("-")):
+            word = kept.pop() + word  # the descriptor that is redirected
+        notes.append(f"{word}{words[place + 1] if place + 1 < len(words) else ''}: left out, the node keeps the log")
+        place += 2
+    return kept
 
 
 def _refusal(why: str) -> InvalidArgument:

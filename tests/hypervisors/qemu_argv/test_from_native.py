@@ -55,21 +55,53 @@ def test_a_line_from_a_tutorial() -> None:
     assert not kept(domain)
 
 
-def test_a_script_with_comments_and_the_shells_own() -> None:
-    domain, notes = read(
-        "#!/bin/sh\n# a comment with 'a quote\nDISK='/a b,,c.img'\nexec sudo qemu-system-x86_64 -name 'my, vm' \\\n"
-        "  -m size=512,slots=2,maxmem=2G -append 'root=/dev/vda quiet' -kernel /boot/vmlinuz \\\r\n"
-        "  -drive file=\"${DISK}\",if=virtio,format=raw,cache=none,aio=native -pidfile $TAG \"$@\" >/tmp/log 2>&1 &\n"
-    )
-    assert domain.name == "my" and domain.os.cmdline == "root=/dev/vda quiet"
-    (disk,) = domain.devices.disks
-    assert disk.source.file == "/a b,c.img"
+SCRIPT = r"""#!/bin/bash
+# a comment with 'a quote
+set -euo pipefail
+export DIR=/vm
+DISK="$DIR/a b,,c.img"   # a comment behind it
+PORT=${PORT:-5555}
+OPTS="-device edu"
+OPTS+=" -serial none"
+echo "starting qemu-system-x86_64"; mkdir -p "$DIR"
+SDL_VIDEODRIVER=x11 timeout 30 qemu-system-x86_64 -name 'my vm' \
+  -m size=512,slots=2,maxmem=2G -append 'root=/dev/vda quiet' -kernel /boot/vmlinuz \
+  -drive file="${DISK}",if=virtio,format=raw,cache=none,aio=native -smp 2 \
+  -netdev user,id=n,hostfwd=tcp::$PORT-:22 -device virtio-net,netdev=n -cdrom $ISO \
+  $OPTS "${MORE[@]}" "$@" 2>&1 | tee /tmp/log
+sleep 2
+qemu-system-x86_64 -m 5
+"""
+
+
+def test_a_script_with_all_that_a_shell_has() -> None:
+    domain, notes = read(SCRIPT)
+    assert domain.name == "my vm" and domain.os.cmdline == "root=/dev/vda quiet"
+    disk = domain.devices.disks[0]
+    assert disk.source.file == "/vm/a b,c.img"
     assert (disk.driver.cache, disk.driver.io, disk.target.dev) == ("none", "native", "vda")
-    assert domain.qemu_commandline is None
-    assert domain.max_memory is not None and domain.max_memory.slots == 2
-    assert "what the shell does is left out: >/tmp/log 2>&1 &" in notes
-    assert "exec before the emulator" in notes
-    assert "$TAG: a variable" in notes
+    assert domain.max_memory is not None and domain.max_memory.slots == 2 and domain.vcpu.maximum == 2
+    (forward,) = domain.devices.interfaces[0].port_forwards
+    assert forward.ranges[0].start == 5555
+    assert kept(domain) == ["-device", "edu,addr=0x4"] and not domain.devices.serials
+    assert domain.qemu_commandline is not None
+    assert [(item.name, item.value) for item in domain.qemu_commandline.envs] == [("SDL_VIDEODRIVER", "x11")]
+    for said in ("timeout 30 before the emulator", "$ISO: a variable", "${MORE[@]}: arguments", "$@: arguments",
+                 "2>&1: left out", "a further call of qemu-system-x86_64"):  # fmt: skip
+        assert said in notes, said
+
+
+@pytest.mark.parametrize(
+    ("text", "memory"),
+    [
+        ("CMD=qemu-system-x86_64\nCMD+=' -m 64'\n$CMD -nodefaults", 64),
+        ("Q=/usr/bin/qemu-system-x86_64\nsudo -E ${Q} -m 64 -nodefaults >/dev/null &", 64),
+        ("\tqemu-system-x86_64 $(QEMUFLAGS) -m 64", 64), ("qemu-system-x86_64.exe -m 64\r\n", 64),
+        ("A=x\nA=$A$A\nA=$A$A\nqemu-system-x86_64 -name $A", 128), ("if x; then\n  exec kvm -m 64;\nfi", 64),
+    ],
+)  # fmt: skip
+def test_calls_are_found(text: str, memory: int) -> None:
+    assert read(text)[0].memory.kib == memory * 1024
 
 
 PROXMOX = (
@@ -196,7 +228,8 @@ def test_errors_name_the_option(words: str, path: str) -> None:
     assert refused.value.details["path"].startswith(path)
 
 
-@pytest.mark.parametrize("text", ["", "ls -l", "qemu-img create x", "'", "A=1", f"{QEMU} \0", "x" * (1024 * 1024 + 1)])
+@pytest.mark.parametrize("text", ["", "ls -l", "qemu-img create x", "'", "A=1", f"{QEMU} \0", f"echo {QEMU}",
+                                  "x" * (1024 * 1024 + 1), "a " * 20002])  # fmt: skip
 def test_what_is_no_command_line_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument, match="no command line of QEMU"):
         from_native_noted(text)
@@ -208,6 +241,26 @@ def test_a_processor_with_an_empty_feature() -> None:
     assert {(item.name, item.policy) for item in domain.cpu.features} == {
         ("sse3", "require"), ("svm", "disable"), ("x2apic", "require"),
     }  # fmt: skip
+
+
+def test_old_and_short_words() -> None:
+    domain, notes = read(
+        f"{QEMU} -nodefaults -snapshot -balloon virtio -usbdevice host:046d:c077 -usbdevice host:3.14 "
+        "-usbdevice tablet -drive file=/a,if=virtio,format=raw -device virtio-scsi,disable-legacy=on -net none "
+        "-vga none -parallel none "
+        "-device virtio-net-pci,netdev=n,disable-legacy=off,disable-modern=off -netdev user,id=n -m 1G,maxmem=2G"
+    )
+    devices = domain.devices
+    assert devices.disks[0].transient is not None
+    assert devices.memballoon is not None and devices.memballoon.model == "virtio"
+    vendor = devices.hostdevs[0].source.vendor
+    assert vendor is not None and vendor.id == 0x46D
+    address = devices.hostdevs[1].source.address
+    assert address is not None and (address.bus, address.device) == (3, 14)
+    assert [item.model for item in devices.controllers if item.type == "scsi"] == ["virtio-non-transitional"]
+    assert devices.interfaces[0].model.type == "virtio-transitional"
+    assert not kept(domain) and domain.qemu_override is None
+    assert "maxmem=2" in notes
 
 
 def test_both_spellings_say_the_same() -> None:
