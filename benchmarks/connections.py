@@ -1,7 +1,8 @@
 """Eight connections of one node: calls on six of them, before and while a seventh hangs and the eighth crashes.
 
-Our side alone: there is no daemon of libvirt's that serves all these products here.  LXC runs real containers,
-QEMU is the stub emulator, the products of others are doubles (tests/acceptance/crowd.py says which).
+Our side alone: there is no daemon of libvirt's that serves all these products here.  The connections are qemu, lxc,
+xen, bhyve, vz, vbox, vmwarews and test; LXC runs real containers, QEMU is the stub emulator, the products of others
+are doubles (tests/acceptance/crowd.py says which).
 """
 
 from mechane.benchmarks import scenario
@@ -11,8 +12,8 @@ from mechane.tests.acceptance.crowd import Kind, Place, place
 from mechane.tests.acceptance.fleet import uuid_of
 from mechane.tests.hypervisors.lxc import boxes
 
-GUESTS = 3
-"""On each connection: doubles are Python processes, and each start is one."""
+GUESTS = 20
+"""On each connection: doubles are Python processes, and each start is one, so that it takes a while."""
 CALLS = 600
 SPOILT = ("xen", "test")
 
@@ -20,7 +21,7 @@ SPOILT = ("xen", "test")
 def measure() -> scenario.Run:
     """Measure both states of one node."""
     with place() as found:
-        with NodePeer(found.folder, found.uris, found.env) as node:
+        with NodePeer(found.folder, found.uris, found.env, found.settings) as node:
             done = scenario.Run(side=node.side)
             guests = {
                 kind.word: [uuid_of(1000 * index + number) for number in range(GUESTS)]

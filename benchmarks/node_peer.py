@@ -22,9 +22,17 @@ class NodePeer:
     side = "mechane"
 
     def __init__(
-        self, folder: Path, connections: Sequence[str] = (CONNECTION,), env: Mapping[str, str] | None = None
-    ) -> None:
-        """Prepare; `folder` is short, private and removed by the caller; `env` goes on top of our environment."""
+        self, folder: Path, connections: Sequence[str] = (CONNECTION,), env: Mapping[str, str] | None = None,
+        settings: str = "",
+    ) -> None:  # fmt: skip
+        """Prepare to start a node.
+
+        Args:
+            folder: short, private and removed by the caller.
+            connections: what the node opens.
+            env: goes on top of our environment.
+            settings: text of the node's mechane.toml.
+        """
         self._env = {**os.environ, **(env or {})}
         self.folder = folder
         self.socket = folder / "r" / "mechane.sock"
@@ -33,6 +41,9 @@ class NodePeer:
         self.argv += ["--state-dir", str(folder / "s"), "--runtime-dir", str(folder / "r")]
         for uri in connections:
             self.argv += ["--connection", uri]
+        if settings:
+            (folder / "mechane.toml").write_text(settings)
+            self.argv += ["--config", str(folder / "mechane.toml")]
         self._node: subprocess.Popen[bytes] | None = None
         self.began = 0.0
         self._measuring = SideProcess([sys.executable, "-m", "mechane.benchmarks.mechane_side", str(self.socket)])

@@ -1,4 +1,8 @@
-"""A node with connections of many kinds at once: real ones where they are light, doubles of the products else."""
+"""A node with eight connections at once, one of each kind: real ones where they are light, doubles else.
+
+QEMU is the stub emulator, LXC runs real containers, Xen, bhyve, Virtuozzo, VirtualBox and VMware are doubles of their
+tools (tests/doubles), and the eighth is the in-memory hypervisor.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -7,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mechane.tests.acceptance.fleet import MEMORY, QEMU, Fleet, every, uuid_of
+from mechane.tests.hypervisors.bhyve import product as bhyve
 from mechane.tests.hypervisors.lxc import boxes
 from mechane.tests.hypervisors.vbox import product as vbox
 from mechane.tests.hypervisors.vmware import products as vmware
+from mechane.tests.hypervisors.vz import product as vz
 from mechane.tests.hypervisors.xen import tools as xen
 from mechane.tests.stubs.install import install_stub
 from mechane.tests.support.doubles import Control
@@ -36,6 +42,7 @@ class Place:
     folder: Path
     kinds: tuple[Kind, ...]
     env: dict[str, str]
+    settings: str
     xen: Control
     broken: Path
 
@@ -55,7 +62,7 @@ class Place:
     @contextmanager
     def node(self) -> Iterator[NodeProcess]:
         """Give a started node; containers end before it, for they outlive it and nothing names them afterwards."""
-        with NodeProcess(self.folder, self.uris, env=self.env) as node:
+        with NodeProcess(self.folder, self.uris, self.settings, self.env) as node:
             try:
                 yield node.start()
             finally:
@@ -69,19 +76,24 @@ class Place:
 
 
 @contextmanager
-def place() -> Iterator[Place]:
-    """Give a folder with all tools in it; no guest of it outlives the block."""
+def place(*, player: bool = False) -> Iterator[Place]:
+    """Give a folder with all tools in it; no guest of it outlives the block.
+
+    Args:
+        player: whether VMware Player is there too, as a ninth connection.
+    """
     with boxes.playground() as folder:
-        bins: list[Path] = []
-        xl = xen.installed(folder / "xen")
-        bins.append(xl.folder / "bin")
-        bins.append(vbox.installed(folder / "vbox").tool.parent)
-        bins.append(vmware.installed(folder / "ws", processes=False).vmrun.parent)
+        xl, freebsd = xen.installed(folder / "xen"), bhyve.installed(folder / "bhyve")
+        bins = [xl.folder / "bin", freebsd.bin, vz.installed(folder / "vz").bin,
+                vbox.installed(folder / "vbox").tool.parent,
+                vmware.installed(folder / "ws", processes=False).vmrun.parent]  # fmt: skip
         path = ":".join([*map(str, bins), os.environ["PATH"]])
         broken = folder / "broken"
+        kinds = [*_kinds(folder, broken), *([_player(folder)] if player else [])]
         found = Place(
-            folder=folder, kinds=tuple(_kinds(folder, broken)), env={"PATH": path}, xen=xl.control, broken=broken
-        )
+            folder=folder, kinds=tuple(kinds), env={"PATH": path},
+            settings=f'[bhyve]\nvmm_dir = "{freebsd.vmm}"\n', xen=xl.control, broken=broken,
+        )  # fmt: skip
         try:
             yield found
         finally:
@@ -102,12 +114,16 @@ def _kinds(folder: Path, broken: Path) -> Iterator[Kind]:
             xml=lambda uuid, name: boxes.xml(uuid, name, folder / "root", init="/sbin/quick", memory_mib=16),
         )  # fmt: skip
     yield Kind(word="xen", uri="xen:///system", xml=lambda uuid, name: xen.XML.format(uuid=uuid, name=name, more=""))
+    yield Kind(word="bhyve", uri="bhyve:///system", xml=bhyve.xml)
+    yield Kind(word="vz", uri="vz:///system", xml=vz.xml)
     yield Kind(word="vbox", uri="vbox:///session", xml=vbox.xml)
     yield Kind(word="vmwarews", uri="vmwarews:///session", xml=vmware.xml)
-    player = vmware.installed(folder / "player", "player", processes=False).vmrun
-    yield Kind(word="vmwareplayer", uri=f"vmwareplayer:///session?vmrun={player}", xml=vmware.xml)
-    yield Kind(word="second", uri="test:///second", xml=_memory)
     yield Kind(word="test", uri=f"test:///default?crash=1&while={broken}", xml=_memory)
+
+
+def _player(folder: Path) -> Kind:
+    tool = vmware.installed(folder / "player", "player", processes=False).vmrun
+    return Kind(word="vmwareplayer", uri=f"vmwareplayer:///session?vmrun={tool}", xml=vmware.xml)
 
 
 def _memory(uuid: str, name: str) -> str:

@@ -135,7 +135,7 @@ def ordeal(everything: Place, capsys: pytest.CaptureFixture[str], count: int, la
         healthy = [fleet for word, fleet in all_fleets.items() if word not in (HUNG, CRASHING)]
         rows = listed(node, capsys)
         assert len(rows) == count * 8
-        assert {row[3] for row in rows} == {"qemu", "lxc", "xen", "vbox", "vmware", "test"}
+        assert {row[3] for row in rows} == {"qemu", "lxc", "xen", "bhyve", "vz", "vbox", "vmware", "test"}
         for _ in range(laps):
             lap(rpc, healthy, figures, "before")
         spoilt_lap(rpc, everything, all_fleets, healthy, figures, laps)

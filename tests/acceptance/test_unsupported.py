@@ -18,7 +18,7 @@ from mechane.tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.lxc, pytest.mark.timeout(120)]
 
-KINDS = ("qemu", "lxc", "xen", "vbox", "vmwarews", "vmwareplayer", "test")
+KINDS = ("qemu", "lxc", "xen", "bhyve", "vz", "vbox", "vmwarews", "vmwareplayer", "test")
 LIVE = {
     "domain.attach_device": Capability.HOTPLUG, "domain.detach_device": Capability.HOTPLUG,
     "domain.update_device": Capability.HOTPLUG, "domain.set_vcpus": Capability.VCPUS,
@@ -56,7 +56,7 @@ class Everybody:
 
 @pytest.fixture(scope="module")
 def everybody() -> Iterator[Everybody]:
-    with place() as found, found.node() as node, node.connect() as rpc:
+    with place(player=True) as found, found.node() as node, node.connect() as rpc:
         all_fleets = fleets(node, found, 1)
         for fleet in all_fleets.values():
             fleet.bring_up(rpc)
