@@ -5,7 +5,7 @@ All methods run on the connection's event loop under the rules of contract.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -58,6 +58,29 @@ class Console(Protocol):
     """Capability console."""
 
     async def open_console(self, target: Target, device: str | None) -> ConsoleChannel: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecResult:
+    """What a command inside a guest left: its exit code (128 and more: a signal's number) and its output."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+    truncated: bool = False
+    """Whether more was said than is kept."""
+
+
+@runtime_checkable
+class Exec(Protocol):
+    """Capability exec: commands in a running guest's own namespaces, as its root, without an agent in it."""
+
+    async def execute(
+        self, target: Target, argv: Sequence[str], *, stdin: bytes, environment: Mapping[str, str], deadline_s: float
+    ) -> ExecResult: ...
+    async def open_terminal(
+        self, target: Target, argv: Sequence[str], *, environment: Mapping[str, str], rows: int, columns: int
+    ) -> ConsoleChannel: ...
 
 
 @runtime_checkable
@@ -164,6 +187,7 @@ PROTOCOLS: dict[Capability, type] = {
     Capability.MONITOR: Monitor,
     Capability.STATS: Stats,
     Capability.CONSOLE: Console,
+    Capability.EXEC: Exec,
     Capability.DOMAIN_CAPABILITIES: DomainCapabilities,
     Capability.NATIVE_DEFINITIONS: NativeDefinitions,
     Capability.SAVE: Save,

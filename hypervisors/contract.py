@@ -35,6 +35,7 @@ class Capability(StrEnum):
     MONITOR = "monitor"
     STATS = "stats"
     CONSOLE = "console"
+    EXEC = "exec"
     DOMAIN_CAPABILITIES = "domain_capabilities"
     NATIVE_DEFINITIONS = "native_definitions"
     SAVE = "save"

@@ -42,7 +42,7 @@ class Place(Enum):
     CONNECTION = "connection"
     """The connection's supervisor, on its event loop."""
     OBJECT = "object"
-    """Another object (stored definition, capability probe): its own actor or the store."""
+    """Another object (stored definition, capability probe, a command in a guest): its own actor, task or the store."""
     NODE = "node"
     """The node itself: administration and what spans connections."""
     STREAM = "stream"

@@ -22,8 +22,9 @@ from .identity import Identity
 if TYPE_CHECKING:
     from .catalogue import Catalogue
 
-EQUAL_TO_ROOT = frozenset({"domain:monitor", "domain:passthrough"})
-"""Permissions that give the host away; `domain:*` does not hold them, only their own name or `*`."""
+EQUAL_TO_ROOT = frozenset({"domain:exec", "domain:monitor", "domain:passthrough"})
+"""Permissions that give the host away, or the guest (exec is root in it, and a container has the host's kernel);
+`domain:*` does not hold them, only their own name or `*`."""
 ANYBODY = "none"
 """The permission of calls that everybody connected may call."""
 _PERMISSION = re.compile(r"\*|[a-z_]+:(\*|[a-z_]+\*?)")

@@ -190,6 +190,18 @@ class Event(TypedDict):
     data: NotRequired[dict[str, Any]]
 
 
+class ExecAnswer(TypedDict):
+    """`domain.exec`: how a command inside a guest ended, and what it said.
+
+    `status` is 128 and more for the number of a signal; `truncated` where more was said than is kept.
+    """
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+    truncated: bool
+
+
 class StreamOpened(TypedDict):
     """A call that opened a stream: its number and the credit the client may use."""
 

@@ -143,6 +143,7 @@ def _compile(annotation: Any, low: int | None, high: int | None, longest: int, l
         return _mapping
     simple: dict[Any, Callable[[], Check]] = {
         str: lambda: _text(longest),
+        bytes: lambda: _bytes,
         bool: lambda: _boolean,
         int: lambda: _whole(-_INT64 if low is None else low, _INT64 - 1 if high is None else high),
         float: lambda: _number(-inf if low is None else low, inf if high is None else high),
@@ -162,6 +163,12 @@ def _text(longest: int) -> Check:
 
 
 _SHORT = _text(256)
+
+
+def _bytes(value: Any, path: str) -> bytes:
+    if type(value) is bytes:
+        return value
+    raise refusals.wrong(path, value, "bytes (the bin type of MessagePack)")
 
 
 def _boolean(value: Any, path: str) -> bool:

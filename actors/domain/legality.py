@@ -56,6 +56,8 @@ RULES: dict[str, Rule] = {
     "domain.set_metadata": Rule(quarantined=True),
     "domain.rename": Rule(active=False, persistent=True, quarantined=True),
     "domain.open_console": Rule(active=True, capability=Capability.CONSOLE, interruption=Interruption.CANCEL),
+    "domain.exec": Rule(active=True, capability=Capability.EXEC, interruption=Interruption.CANCEL),
+    "domain.open_exec": Rule(active=True, capability=Capability.EXEC, interruption=Interruption.CANCEL),
     "domain.save": Rule(active=True, capability=Capability.SAVE, interruption=Interruption.CANCEL),
     "domain.restore": Rule(active=False, persistent=True, capability=Capability.SAVE, interruption=Interruption.FLAG),
     "domain.snapshot_list": Rule(capability=Capability.SNAPSHOTS, interruption=Interruption.CANCEL),

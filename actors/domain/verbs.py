@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from . import changing, defining, keeping, meeting, plugging, starting, watching
+from . import changing, commands, defining, keeping, meeting, plugging, starting, watching
 
 Verb = Callable[[Any, dict[str, Any], Any], Awaitable[Any]]
 """Called with the actor, the arguments and the client's call (None for mechane's own orders)."""
@@ -27,6 +27,7 @@ VERBS: dict[str, Verb] = {
     "domain.get_stats": watching.get_stats,
     "stats": watching.stats,
     "domain.open_console": watching.open_console,
+    "domain.open_exec": commands.open_exec,
     "domain.save": keeping.save,
     "domain.restore": starting.restore,
     "domain.snapshot_list": keeping.snapshot_list,

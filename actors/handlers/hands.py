@@ -23,7 +23,8 @@ DOMAIN_CALLS = frozenset(
     {
         "domain.start", "domain.suspend", "domain.resume", "domain.shutdown", "domain.reboot", "domain.reset",
         "domain.monitor_command", "domain.get_stats", "domain.undefine", "domain.set_autostart",
-        "domain.set_metadata", "domain.rename", "domain.open_console", "domain.save", "domain.restore",
+        "domain.set_metadata", "domain.rename", "domain.open_console", "domain.open_exec", "domain.save",
+        "domain.restore",
         "domain.snapshot_list", "domain.snapshot_create", "domain.snapshot_revert", "domain.snapshot_delete",
         "domain.attach_device", "domain.detach_device", "domain.update_device", "domain.set_vcpus",
     }

@@ -1,4 +1,4 @@
-"""OBJECT calls: stored definitions and capability probes, as tasks on the connection's loop.
+"""OBJECT calls: stored definitions, capability probes and commands in guests, as tasks on the connection's loop.
 
 They never pass through a domain's mailbox, so a hung monitor delays none of them.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.errors import InvalidArgument
 from ...hypervisors.contract import Capability
+from ..domain.commands import execute
 from ..domain.stored import RUN, StoredRun
 from ..router.pending import PendingCall
 from ..stores.aio import fetch
@@ -74,6 +75,7 @@ async def get_domain_capabilities(supervisor: Supervisor, call: PendingCall) -> 
 OBJECTS: dict[str, Any] = {
     "domain.get_xml": get_xml,
     "domain.get_metadata": get_metadata,
+    "domain.exec": execute,
     "connection.get_capabilities": get_capabilities,
     "connection.get_domain_capabilities": get_domain_capabilities,
     **PROCESSORS,

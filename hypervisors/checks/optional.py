@@ -13,6 +13,7 @@ from ...config.states import State
 from ..abilities import Console, CpuModels, DomainCapabilities, Monitor, Reset, Stats, Suspend
 from ..contract import Capability
 from ..facts import GuestEvent, MonitorBack, MonitorStuck, StateChanged
+from .executing import EXECUTING
 from .keeping import KEEPING
 from .lab import CheckFailed, Lab, Trial, expect
 
@@ -216,6 +217,7 @@ OPTIONAL: dict[Capability, tuple[Callable[[Lab], Awaitable[None]], ...]] = {
     Capability.CONSOLE: (carries_a_console,),
     Capability.DOMAIN_CAPABILITIES: (tells_capabilities,),
     Capability.CPU_MODELS: (compares_processors,),
+    **EXECUTING,
     **KEEPING,
 }
 """Which checks a declared capability brings."""

@@ -1,4 +1,4 @@
-"""A container's console: lxc-console on a pseudo terminal of ours."""
+"""Pseudo terminals of ours: with lxc-console on them, which carries a container's console, or with lxc-attach."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import termios
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from ...config.errors import DeadlineExceeded, NotFound, OperationFailed
 from ..abilities import ConsoleChannel
@@ -18,6 +19,8 @@ from ..tooling.run import environment, missing
 LOCAL_MODES = 3
 """Index of the local modes in what tcgetattr returns."""
 STEP_S = 0.01
+CONTROLLING = ("setsid", "--ctty")
+"""setsid(1): makes what is on standard input the controlling terminal, which only a child can do."""
 DEVICES = ("console0", "lxc/console", "console")
 """Names of the container's /dev/console; tty1 and on are those of lxc.tty.max."""
 
@@ -41,8 +44,6 @@ def terminal_of(device: str | None, name: str) -> int:
 async def open_console(argv: Sequence[str], device: str, deadline_s: float) -> ConsoleChannel:
     """Start lxc-console on a new terminal and return our end of it. Loop's thread.
 
-    lxc-console drops what is typed before it has set up its terminal, so this waits for that.
-
     Args:
         argv: lxc-console and its arguments.
         device: how the console is called.
@@ -52,35 +53,61 @@ async def open_console(argv: Sequence[str], device: str, deadline_s: float) -> C
         OperationFailed: it ended instead, or is not installed.
         DeadlineExceeded: it hangs; it was killed.
     """
+    channel, process = await open_terminal(argv, device, deadline_s)
+    if process.poll() is not None:
+        said = _said(channel.fd)
+        channel.close()
+        raise OperationFailed(f"no console {device}: {said}", remedy="is the container running?")
+    return channel
+
+
+async def open_terminal(
+    argv: Sequence[str], device: str, deadline_s: float, size: tuple[int, int] = (24, 80), *, controlling: bool = False
+) -> tuple[ConsoleChannel, subprocess.Popen[bytes]]:
+    """Start a tool of LXC's on a new terminal, and return our end of it and the tool.
+
+    lxc-console drops what is typed before it has set up its terminal, and lxc-attach would have it shown twice, so
+    this waits for that, or for the tool's end.
+
+    Args:
+        argv: the tool and its arguments.
+        device: how the channel is called.
+        deadline_s: seconds that it may take.
+        size: rows and columns.
+        controlling: whether it needs the terminal as its controlling one, as lxc-attach does to carry bytes.
+
+    Raises:
+        OperationFailed: it is not installed.
+        DeadlineExceeded: it hangs; it was killed.
+    """
     loop = asyncio.get_running_loop()
-    ours, process = _spawn(argv)
+    ours, process = _spawn([*CONTROLLING, *argv] if controlling else argv, size, leader=not controlling)
     channel = ConsoleChannel(device=device, fd=ours, close=_closer(ours, process))
     pidfd = os.pidfd_open(process.pid)
     loop.add_reader(pidfd, _reap, loop, pidfd, process)
     try:
         async with asyncio.timeout(deadline_s):
-            while termios.tcgetattr(ours)[LOCAL_MODES] & termios.ICANON:
-                if process.poll() is not None:
-                    raise OperationFailed(f"no console {device}: {_said(ours)}", remedy="is the container running?")
+            while process.poll() is None and termios.tcgetattr(ours)[LOCAL_MODES] & termios.ICANON:
                 await asyncio.sleep(STEP_S)
     except BaseException as error:
         channel.close()
         if isinstance(error, TimeoutError):
+            tool = Path(argv[0]).name
             raise DeadlineExceeded(
-                f"lxc-console did not open {device} within {deadline_s:g} s", remedy="destroy the container or wait",
-                command="lxc-console", still_running=False,
+                f"{tool} did not open {device} within {deadline_s:g} s", remedy="destroy the container or wait",
+                command=tool, still_running=False,
             ) from None  # fmt: skip
         raise
-    return channel
+    return channel, process
 
 
-def _spawn(argv: Sequence[str]) -> tuple[int, subprocess.Popen[bytes]]:
+def _spawn(argv: Sequence[str], size: tuple[int, int], *, leader: bool) -> tuple[int, subprocess.Popen[bytes]]:
     ours, theirs = pty.openpty()
     try:
-        termios.tcsetwinsize(theirs, (24, 80))
+        termios.tcsetwinsize(theirs, size)
         process = subprocess.Popen(
             list(argv), stdin=theirs, stdout=theirs, stderr=theirs, env=environment({"TERM": "vt100"}), cwd="/",
-            start_new_session=True, close_fds=True,
+            start_new_session=leader, close_fds=True,
         )  # fmt: skip
     except FileNotFoundError as error:
         os.close(ours)
@@ -116,6 +143,7 @@ def _closer(fd: int, process: subprocess.Popen[bytes]) -> Callable[[], None]:
         closed = True
         os.close(fd)
         if process.returncode is None:
+            process.kill()  # also where it leads no group of its own yet
             with suppress(ProcessLookupError, PermissionError):  # it ended just now
                 os.killpg(process.pid, signal.SIGKILL)
 

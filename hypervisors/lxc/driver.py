@@ -19,14 +19,11 @@ from typing import Any
 from ...config.domain.document import parse
 from ...config.errors import (
     ConfigUnsupported,
-    DeadlineExceeded,
     MechaneError,
     OperationFailed,
-    OperationInvalid,
     Unsupported,
 )
 from ...config.states import State
-from ..abilities import ConsoleChannel
 from ..contract import Capability, DriverEnv, Handle, HypervisorInfo, Inspection, Started, StartRequest, Target
 from ..facts import FactSink, KillHandle
 from ..tooling.base import NativeGuest, SpawnedCall, Watched
@@ -34,10 +31,10 @@ from . import folders, processes
 from .capabilities import capabilities, domain_capabilities
 from .cgroups import by_name
 from .config import LxcConfig
-from .console import open_console, terminal_of
 from .container import Container
-from .definitions import Definitions, definition_of, load
+from .definitions import definition_of, load
 from .folders import Place
+from .inside import Inside
 from .processes import Sight
 from .signals import halt_signal
 from .stats import stats_of
@@ -46,10 +43,7 @@ STATES = {
     "STOPPED": State.SHUTOFF, "STARTING": State.RUNNING, "RUNNING": State.RUNNING, "THAWED": State.RUNNING,
     "STOPPING": State.SHUTDOWN, "ABORTING": State.SHUTDOWN, "FREEZING": State.PAUSED, "FROZEN": State.PAUSED,
 }  # fmt: skip
-NOT_RUNNING = 2
-"""Exit code of lxc-stop for a container that did not run (measured, LXC 5.0.2)."""
 PID_STEP_S = 0.02
-LOG_TAIL = 1500
 REMOVE_TRIES = 40
 REMOVE_STEP_S = 0.05
 
@@ -62,7 +56,7 @@ class Seen:
     sight: Sight | None
 
 
-class LxcDriver(Definitions):
+class LxcDriver(Inside):
     """See the module. Settings: `paths` (folders of others' containers), `allow_host_network`."""
 
     kind = "lxc"
@@ -72,6 +66,7 @@ class LxcDriver(Definitions):
             Capability.SUSPEND,
             Capability.STATS,
             Capability.CONSOLE,
+            Capability.EXEC,
             Capability.DOMAIN_CAPABILITIES,
             Capability.NATIVE_DEFINITIONS,
         }
@@ -83,7 +78,7 @@ class LxcDriver(Definitions):
     def __init__(self, env: DriverEnv, **clocks: Callable[[], float]) -> None:
         super().__init__(env, **clocks)
         self._open_folders()
-        self._containers: dict[str, Container] = {}
+        self._containers = {}
 
     # ---- the connection
 
@@ -332,62 +327,3 @@ class LxcDriver(Definitions):
     ) -> dict[str, Any]:
         """Return what a container may ask for; there is no emulator to ask."""
         return domain_capabilities(arch, machine, virttype)
-
-    async def open_console(self, target: Target, device: str | None) -> ConsoleChannel:
-        """Open the container's console (console0) or one of its terminals (tty1, …)."""
-        watched = self.running(target)
-        place = self._place(target)
-        number = terminal_of(device, target.name)
-        argv = ["lxc-console", "-P", place.path, "-n", place.name, "-t", str(number), "-e", "-1"]
-        try:
-            return await open_console(self.host.argv(argv), device or "console0", self.env.deadlines.query_s)
-        except DeadlineExceeded:
-            watched.stick("lxc-console")
-            raise
-
-    # ---- within
-
-    def _place(self, target: Target) -> Place:
-        place = self._places.get(target.uuid)
-        if place is None:
-            raise OperationInvalid(f"container {target.name} is not there", remedy="define it again")
-        return place
-
-    async def _lxc(
-        self, tool: str, place: Place, *options: str, target: Target, deadline_s: float | None = None,
-        log: Path | None = None,
-    ) -> str:  # fmt: skip
-        """Run a tool for a container and return what it said.
-
-        Raises:
-            OperationInvalid: the container does not run.
-            ToolFailed: it failed; the cause is in LXC's log.
-        """
-        argv = [tool, "-P", place.path, "-n", place.name, *options]
-        result = await self.tool(argv, target=target, verb=tool, deadline_s=deadline_s)
-        if tool == "lxc-stop" and result.status == NOT_RUNNING:
-            raise OperationInvalid(f"container {place.name} is not running", remedy="start it first")
-        if result.status != 0:
-            said = _tail(log) if log is not None else ""
-            error = result.failure(remedy=_remedy(said, log))
-            if said:
-                error.message += f"; its log ends: {said.splitlines()[0][:300]}"
-                error.details["log"] = said
-            raise error
-        return result.stdout
-
-
-def _remedy(said: str, log: Path | None) -> str:
-    """Return what to do about a tool that failed."""
-    if "newuidmap" in said or "newgidmap" in said:
-        return (
-            "add the idmap's ranges for root to /etc/subuid and /etc/subgid: with uidmap installed LXC insists on them"
-        )
-    return f"look at {log}" if log is not None else "look at LXC's own log"
-
-
-def _tail(log: Path) -> str:
-    with suppress(OSError):  # it failed before it had a log
-        lines = [line for line in log.read_text(errors="replace").splitlines() if " ERROR " in line] or [""]
-        return "\n".join(lines)[-LOG_TAIL:]
-    return ""

@@ -78,6 +78,16 @@ class ToolResult:
                           stderr=said)  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolOutput:
+    """What a program said, as it said it. `status` is negative for the number of a signal."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+    truncated: bool = False
+
+
 def masked(argv: Sequence[str], secrets: Sequence[str]) -> list[str]:
     """Return argv without the secrets in it."""
     words = list(argv)
@@ -105,6 +115,24 @@ async def run_tool(
         DeadlineExceeded: it did not end; it was killed.
         OperationFailed: it is not installed, or cannot be executed.
     """
+    shown = masked(argv, secrets)
+    said = await run_raw(argv, deadline_s=deadline_s, stdin=stdin, max_output=max_output, env_extra=env_extra,
+                         cwd=cwd, shown=shown)  # fmt: skip
+    return ToolResult(
+        argv=tuple(shown), status=said.status, stdout=said.stdout.decode(errors="replace"),
+        stderr=said.stderr.decode(errors="replace"), truncated=said.truncated, secrets=tuple(secrets),
+    )  # fmt: skip
+
+
+async def run_raw(
+    argv: Sequence[str], *, deadline_s: float, stdin: bytes | None = None, max_output: int = MAX_OUTPUT,
+    env_extra: Mapping[str, str] | None = None, cwd: str | None = None, shown: Sequence[str] = (),
+) -> ToolOutput:  # fmt: skip
+    """Run a program to its end and return what it said as bytes; all as `run_tool` does. Loop's thread.
+
+    Args:
+        shown: the command line as errors show it; argv where not given.
+    """
     process = _spawn(argv, stdin, environment(env_extra), cwd)
     run = _Run(process, max_output)
     try:
@@ -112,7 +140,7 @@ async def run_tool(
             await run.ended.wait()
     except TimeoutError:
         await run.kill()
-        words = masked(argv, secrets)
+        words = list(shown or argv)
         raise DeadlineExceeded(
             f"{Path(words[0]).name} did not end within {deadline_s:g} s and was killed",
             remedy="look at the hypervisor's tools", command=" ".join(words)[:300], still_running=False,
@@ -122,10 +150,7 @@ async def run_tool(
         raise
     finally:
         run.close()
-    return ToolResult(
-        argv=tuple(masked(argv, secrets)), status=process.returncode or 0, stdout=run.text(0), stderr=run.text(1),
-        truncated=run.truncated, secrets=tuple(secrets),
-    )  # fmt: skip
+    return ToolOutput(status=process.returncode or 0, stdout=run.said(0), stderr=run.said(1), truncated=run.truncated)
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -191,9 +216,9 @@ class _Run:
         self._pidfd = os.pidfd_open(process.pid)
         self._loop.add_reader(self._pidfd, self._exited)
 
-    def text(self, number: int) -> str:
+    def said(self, number: int) -> bytes:
         """Return one output."""
-        return self._kept[number].decode(errors="replace")
+        return bytes(self._kept[number])
 
     def _read(self, number: int) -> bool:
         """Take one chunk of output; False when there is none for now, or no more."""

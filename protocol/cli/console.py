@@ -52,13 +52,25 @@ def attach(
         escape: the byte that leaves.
         linger_s: seconds of silence to wait for once standard input, no terminal, has ended.
     """
-    client = context.client
-    stream = client.domain.open_console(
+    stream = context.client.domain.open_console(
         domain, device, force, context.connection, deadline_s=context.deadline_s
     )
+    return carry(context, stream, f"Connected to domain '{domain}'", escape, linger_s)
+
+
+def carry(context: Context, stream: Stream, hello: str, escape: bytes, linger_s: float) -> int:
+    """Carry bytes between this terminal and a stream until either ends.
+
+    Args:
+        context: of the command.
+        stream: just opened; closed at the end.
+        hello: what to say where a person sits at the terminal.
+        escape: the byte that leaves.
+        linger_s: seconds of silence to wait for once standard input, no terminal, has ended.
+    """
     interactive = sys.stdin.isatty()
     if interactive and not context.quiet:
-        sys.stderr.write(f"Connected to domain '{domain}'\nEscape character is {name_of(escape)}\n")
+        sys.stderr.write(f"{hello}\nEscape character is {name_of(escape)}\n")
     with stream, raw_terminal() if interactive else contextlib.nullcontext():
         carrier = Carrier(stream)
         carrier.start()

@@ -29,6 +29,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     ),
     "events": ("events", "event"),
     "console": ("console",),
+    "command": ("exec",),
     "top": ("top",),
     "host": (
         "nodeinfo", "capabilities", "domcapabilities", "hostname", "uri", "version", "connections", "ping",
@@ -55,6 +56,7 @@ ALIASES: dict[str, str] = {
     "abort-job": "domjobabort",
     "job": "domjobinfo",
     "monitor": "qemu-monitor-command",
+    "lxc-enter-namespace": "exec",
     "node": "nodeinfo",
     "clients": "client-list",
     "srv-clients-list": "client-list",

@@ -59,6 +59,8 @@ CALLS: dict[str, tuple[bool, str]] = {
     "domain.monitor_command": (False, "monitor"),
     "domain.wait": (True, "wait"),
     "domain.open_console": (False, "query"),
+    "domain.exec": (False, "monitor"),
+    "domain.open_exec": (False, "query"),
     "domain.save": (False, "job"),
     "domain.restore": (False, "job"),
     "domain.snapshot_list": (True, "query"),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         DomainRecord,
         DomainState,
         Event,
+        ExecAnswer,
         Hello,
         JobInfo,
         NodeInfo,
@@ -921,6 +922,50 @@ class DomainCalls:
         if connection is not None:
             params["connection"] = connection
         return self._caller.open_stream("domain.open_console", params, deadline_s)
+
+    def exec(
+        self,
+        domain: str,
+        argv: builtins.list[str],
+        stdin: bytes = b'',
+        environment: builtins.list[str] | None = None,
+        connection: str | None = None,
+        *,
+        deadline_s: float | None = None,
+    ) -> ExecAnswer:
+        """Run a command in a running guest's namespaces, as its root, and answer its exit code and output."""
+        params: dict[str, Any] = {"domain": domain, "argv": argv}
+        if stdin != b'':
+            params["stdin"] = stdin
+        if environment is not None:
+            params["environment"] = environment
+        if connection is not None:
+            params["connection"] = connection
+        result: ExecAnswer = self._caller.call("domain.exec", params, deadline_s)
+        return result
+
+    def open_exec(
+        self,
+        domain: str,
+        argv: builtins.list[str],
+        environment: builtins.list[str] | None = None,
+        rows: int = 24,
+        columns: int = 80,
+        connection: str | None = None,
+        *,
+        deadline_s: float | None = None,
+    ) -> Stream:
+        """Run a command in a running guest on a terminal of its own, as a stream of bytes both ways."""
+        params: dict[str, Any] = {"domain": domain, "argv": argv}
+        if environment is not None:
+            params["environment"] = environment
+        if rows != 24:
+            params["rows"] = rows
+        if columns != 80:
+            params["columns"] = columns
+        if connection is not None:
+            params["connection"] = connection
+        return self._caller.open_stream("domain.open_exec", params, deadline_s)
 
     def save(
         self,

@@ -34,6 +34,7 @@ def arguments_for(spec: CallSpec, domain: str, connection: str, known: dict[str,
         "device": "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>",
         "count": 1,
         "documents": ["<cpu><model>qemu64</model></cpu>"],
+        "argv": ["true"],
         **known,
     }
     every = {**{name: chosen[name] for name, each in spec.arguments.items() if each.required}}

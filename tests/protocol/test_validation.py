@@ -56,6 +56,7 @@ def test_every_call_of_the_catalogue_compiles_and_takes_its_defaults() -> None:
         "client": 1, "subscription": 1, "limits": {}, "level": "info", "type": "title", "value": "v",
         "new_name": "n", "path": "/p", "device": "<rng/>", "count": 1, "autostart": True, "command": "c",
         "documents": [],
+        "argv": ["true"],
     }  # fmt: skip
     for call in CATALOGUE:
         required = {name: samples[name] for name, argument in call.arguments.items() if argument.required}
@@ -75,6 +76,8 @@ def test_unknown_names_the_nearest() -> None:
 
 
 WRONG: list[tuple[str, str, object]] = [
+    ("domain.exec", "stdin", "text"), ("domain.exec", "argv", ["a", b"b"]), ("domain.exec", "argv", ["a\0b"]),
+    ("domain.open_exec", "rows", 0), ("domain.open_exec", "columns", 10001),
     ("domain.start", "domain", 5), ("domain.start", "domain", None), ("domain.start", "domain", b"bytes"),
     ("domain.start", "domain", "a\0b"), ("domain.start", "domain", "x" * 1025), ("domain.start", "domain", ("a",)),
     ("domain.start", "paused", 1), ("domain.start", "paused", "true"), ("domain.start", "paused", None),

@@ -1,5 +1,7 @@
 """A node with containers: transient ones, those that start with it, and those that others define."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,3 +102,80 @@ def test_what_no_container_can_be_is_refused_and_forgotten(node: NodeProcess) ->
         with pytest.raises(RpcError) as unsupported:
             rpc.call("domain.save", domain=UUID, path="/tmp/x")
         assert unsupported.value.code == "unsupported"
+
+
+# ---- commands inside
+
+
+def cli(node: NodeProcess, *words: str, stdin: str = "", status: int = 0) -> tuple[str, str]:
+    argv = [sys.executable, "-c", "import sys; from mechane.__main__ import mechane; sys.exit(mechane())",
+            "--socket", str(node.socket), *words]  # fmt: skip
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == status, (done.stdout, done.stderr)
+    return done.stdout, done.stderr
+
+
+@pytest.fixture
+def running(node: NodeProcess) -> NodeProcess:
+    with node.connect() as rpc:
+        rpc.call("domain.create_xml", xml=xml(node))
+    return node
+
+
+def test_the_command_line_runs_commands_in_a_container(running: NodeProcess) -> None:
+    assert cli(running, "exec", "box", "--", "hostname") == ("box\n", "")
+    assert cli(running, "lxc-enter-namespace", "box", "--", "ls", "-a", "--", "/data") == (".\n..\n", "")
+    script = 'cat; echo "$A-$HOME" >&2; exit 3'
+    said = cli(running, "exec", "-i", "-e", "A=b c", "box", "--", "sh", "-c", script, stdin="in", status=3)
+    assert said == ("in", "b c-/root\n")
+    _, said_of = cli(running, "exec", "box", "--", "nonsuch", status=127)
+    assert "nonsuch" in said_of
+    assert '"status": 9' in cli(running, "--json", "exec", "box", "--", "sh", "-c", "exit 9")[0]
+    assert "tty" not in cli(running, "exec", "--tty", "box", "--", "sh", "-c", "stty size")[1]
+
+
+def test_a_command_holds_nothing_up_and_ends_at_its_deadline(running: NodeProcess) -> None:
+    with running.connect() as rpc, running.connect() as other:
+        asked = rpc.send("domain.exec", domain="box", argv=["sh", "-c", "sleep 4321 & sleep 4321"], deadline_s=3.0)
+        assert other.call("domain.suspend", domain="box")["state"] == "paused"
+        with pytest.raises(RpcError) as refused:
+            other.call("domain.exec", domain="box", argv=["true"])
+        assert refused.value.code == "operation_invalid"
+        assert other.call("domain.resume", domain="box")["state"] == "running"
+        with pytest.raises(RpcError) as late:
+            rpc.answer(asked)
+        assert late.value.code == "deadline_exceeded"
+        assert other.call("domain.get_control_info", domain="box")["control"] == "ok"
+        wait_until(lambda: b"4321" not in other.call("domain.exec", domain="box", argv=["ps"])["stdout"], 10,
+                   "the end of what was killed")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [({"argv": []}, "params.argv"), ({"argv": [""]}, "params.argv"), ({"argv": "ls"}, "params.argv"),
+     ({"argv": ["ls"], "environment": ["A"]}, "params.environment[0]"),
+     ({"argv": ["ls"], "environment": ["A=1", "-x=2"]}, "params.environment[1]"),
+     ({"argv": ["ls"], "stdin": "text"}, "params.stdin")],
+)  # fmt: skip
+def test_what_is_no_command_is_refused(running: NodeProcess, arguments: dict[str, object], path: str) -> None:
+    with running.connect() as rpc:
+        with pytest.raises(RpcError) as refused:
+            rpc.call("domain.exec", domain="box", **arguments)
+        assert (refused.value.code, refused.value.error["details"]["path"]) == ("invalid_argument", path)
+
+
+def test_commands_need_a_permission_of_their_own(running: NodeProcess) -> None:
+    with running.connect(read_only=True) as rpc:
+        for call in ("domain.exec", "domain.open_exec"):
+            with pytest.raises(RpcError) as refused:
+                rpc.call(call, domain="box", argv=["true"])
+            assert refused.value.code == "permission_denied"
+
+
+def test_a_terminal_is_hung_up_when_its_client_leaves(running: NodeProcess) -> None:
+    with running.connect() as rpc:
+        opened = rpc.call("domain.open_exec", domain="box", argv=["sleep", "8765"], rows=30, columns=100)
+        assert opened["device"] == "sleep"
+    with running.connect() as rpc:
+        wait_until(lambda: b"8765" not in rpc.call("domain.exec", domain="box", argv=["ps"])["stdout"], 10,
+                   "the end of what ran on the terminal")  # fmt: skip
