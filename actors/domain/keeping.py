@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import InvalidArgument
 from ...config.states import is_active
 from ...hypervisors.facts import StateChanged
+from ..cells import facts
 from ..router.pending import PendingCall
 from .changing import target_of
+from .defining import save as store_record
+from .defining import stored
+from .plugging import described
+from .registering import kept_by_hypervisor
 from .starting import absolute
 
 if TYPE_CHECKING:
@@ -52,8 +57,16 @@ async def snapshot_revert(actor: DomainActor, args: dict[str, Any], call: Pendin
     seen = await actor.supervisor.driver.inspect(target) if actor.cell.snapshot.active else None
     if seen is not None and is_active(seen.state) and actor.cell.snapshot.active:
         actor.cell.put(StateChanged(incarnation=target.incarnation, state=seen.state, reason="from_snapshot"))
+    if kept_by_hypervisor(actor) and actor.cell.snapshot.persistent:
+        await _learn_size(actor)  # the definition came back with the rest
     actor.supervisor.discover_soon()
     return actor.cell.packed_record()
+
+
+async def _learn_size(actor: DomainActor) -> None:
+    size = described(await actor.supervisor.definition(actor.entry))
+    await store_record(actor, replace(stored(actor), size=size), None)
+    actor.cell.put(facts.Resized(defined=size))
 
 
 async def snapshot_delete(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> dict[str, Any]:

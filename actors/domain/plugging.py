@@ -80,12 +80,13 @@ async def _change(actor: DomainActor, args: dict[str, Any], edit: Edit, verb: st
 
 async def _store(actor: DomainActor, changed: str) -> None:
     """Make a changed definition durable, with the size that it describes."""
-    size = _described(changed)
+    size = described(changed)
     await save(actor, replace(stored(actor), size=size), changed)
     actor.cell.put(facts.Resized(defined=size))
 
 
-def _described(xml: str) -> Size:
+def described(xml: str) -> Size:
+    """Return the size that a definition describes."""
     from ...config import domain as model
 
     return size_of(dict(model.summary_of(model.parse(xml)).to_map()))
@@ -137,7 +138,7 @@ async def _change_live(actor: DomainActor, device: str | int, verb: str) -> None
         kept = live_xml
     changed = replace(run, live_xml=live_xml, xml=kept, handle=handle)
     await apply(services.runtime, [Put(RUN + uuid, changed.pack())])
-    actor.cell.put(facts.Resized(live=_described(live_xml)))
+    actor.cell.put(facts.Resized(live=described(live_xml)))
 
 
 async def unplugged(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:

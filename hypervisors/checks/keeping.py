@@ -76,6 +76,13 @@ async def keeps_snapshots(lab: Lab) -> None:
     assert isinstance(driver, Snapshots)
     trial = await lab.start(kept=True)
     target = trial.target
+    if lab.subject.snapshots_when_off:
+        work = driver.create_snapshot(target, "one", description="", memory=False)
+        error = await lab.refuses(work, "a snapshot of a guest that runs")
+        expect(isinstance(error, OperationInvalid), f"it must raise OperationInvalid, not {type(error).__name__}")
+        await _tree(lab, driver, trial, [])
+        await lab.end(trial)
+        return
     made = await _take(lab, driver, trial, "one")
     expect(not made.memory or made.state == State.RUNNING, f"a running guest's snapshot with memory is {made}")
     error = await lab.refuses(_take(lab, driver, trial, "one"), "a second snapshot of one name")

@@ -32,7 +32,7 @@ from .capabilities import capabilities, domain_capabilities
 from .cgroups import by_name
 from .config import LxcConfig
 from .container import Container
-from .definitions import definition_of, load
+from .definitions import Definitions, definition_of, load
 from .folders import Place
 from .inside import Inside
 from .processes import Sight
@@ -67,6 +67,7 @@ class LxcDriver(Inside):
             Capability.STATS,
             Capability.CONSOLE,
             Capability.EXEC,
+            Capability.SNAPSHOTS,
             Capability.DOMAIN_CAPABILITIES,
             Capability.NATIVE_DEFINITIONS,
         }
@@ -274,7 +275,7 @@ class LxcDriver(Inside):
         sidecar = folders.read_sidecar(place.folder) if place is not None else None
         if place is not None and sidecar is not None and sidecar.transient:
             self._run_file(target, "log").unlink(missing_ok=True)
-            await self.undefine(target)
+            await Definitions.undefine(self, target)
 
     async def sweep(self, known: Mapping[str, Handle]) -> Sequence[str]:
         """End containers of ours that no handle knows, and remove definitions whose only run is over."""
@@ -284,7 +285,7 @@ class LxcDriver(Inside):
             guest = guests.get(uuid)
             over = guest is not None and not guest.active and uuid not in {*known, *self.watched}
             if over and place.own and place.transient:
-                await self.undefine(Target(uuid=uuid, name=place.name))
+                await Definitions.undefine(self, Target(uuid=uuid, name=place.name))
         return swept
 
     async def _remove_groups(self, remove: Callable[[], bool]) -> None:

@@ -17,7 +17,7 @@ from ..abilities import ConsoleChannel, ExecResult
 from ..contract import DriverEnv, Target
 from ..tooling.run import ToolOutput, run_raw
 from .console import open_console, open_terminal, terminal_of
-from .tools import Tools
+from .snapshots import Snapshots
 
 MOST_COMMANDS = 32
 """Commands that run in one container at once."""
@@ -29,7 +29,7 @@ NOT_EXECUTED = (126, 127)
 """Exit codes for a command that cannot be executed, or is not there (measured, LXC 5.0.2; as of POSIX sh)."""
 
 
-class Inside(Tools):
+class Inside(Snapshots):
     """See the module. Everything runs on the connection's loop."""
 
     def __init__(self, env: DriverEnv, **clocks: Callable[[], float]) -> None:

@@ -1,6 +1,7 @@
 """The drivers that run on this machine, ready for the contract check."""
 
 import importlib.util
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -119,4 +120,10 @@ def lxc_subject(folder: Path) -> Subject:
     def xml(uuid: str, name: str) -> str:
         return boxes.xml(uuid, name, folder / "root", init="/sbin/quick")
 
-    return Subject(factory=LxcDriver, xml=xml, uri=f"lxc:///system?paths={folder / 'others'}")
+    def kept_xml(own: Path, uuid: str, name: str) -> str:
+        if not (own / name).exists():
+            shutil.copytree(folder / "root", own / name, symlinks=True)
+        return boxes.xml(uuid, name, own / name, init="/sbin/quick")
+
+    return Subject(factory=LxcDriver, xml=xml, uri=f"lxc:///system?paths={folder / 'others'}", kept_xml=kept_xml,
+                   snapshots_when_off=True)  # fmt: skip
