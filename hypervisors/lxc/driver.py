@@ -34,7 +34,7 @@ from .config import LxcConfig
 from .container import Container
 from .definitions import Definitions, definition_of, load
 from .folders import Place
-from .inside import Inside
+from .plugging import Plugging
 from .processes import Sight
 from .signals import halt_signal
 from .stats import stats_of
@@ -56,7 +56,7 @@ class Seen:
     sight: Sight | None
 
 
-class LxcDriver(Inside):
+class LxcDriver(Plugging):
     """See the module. Settings: `paths` (folders of others' containers), `allow_host_network`."""
 
     kind = "lxc"
@@ -68,6 +68,7 @@ class LxcDriver(Inside):
             Capability.CONSOLE,
             Capability.EXEC,
             Capability.SNAPSHOTS,
+            Capability.HOTPLUG,
             Capability.DOMAIN_CAPABILITIES,
             Capability.NATIVE_DEFINITIONS,
         }

@@ -25,6 +25,9 @@ MEMORY_XML = """<domain type='test'>
 TABLET = "<input type='tablet' bus='usb'/>"
 """A device that QEMU takes away at once, without the guest's help."""
 
+NODE = "<hostdev mode='capabilities' type='misc'><source><char>/dev/net/tun</char></source></hostdev>"
+"""A device node for a container."""
+
 QEMU_XML = """<domain type='qemu'>
   <name>{name}</name><uuid>{uuid}</uuid><memory unit='MiB'>32</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='pc'>hvm</type></os>
@@ -126,4 +129,4 @@ def lxc_subject(folder: Path) -> Subject:
         return boxes.xml(uuid, name, own / name, init="/sbin/quick")
 
     return Subject(factory=LxcDriver, xml=xml, uri=f"lxc:///system?paths={folder / 'others'}", kept_xml=kept_xml,
-                   snapshots_when_off=True)  # fmt: skip
+                   snapshots_when_off=True, device=NODE)  # fmt: skip
