@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from ...config.domain.document import parse
@@ -35,6 +34,7 @@ from ...config.states import State
 from ..contract import Capability, DriverEnv, HypervisorInfo, StartMode, StartRequest, Target
 from ..tooling.base import NativeGuest, SpawnedCall, ToolDriver, Watched
 from ..tooling.identity import Identities
+from ..tooling.run import ToolResult
 from . import runner
 from .native import to_native
 from .plan import FIRMWARE, prepared
@@ -234,9 +234,10 @@ class BhyveDriver(ToolDriver):
         """Kill bhyve (or the loader) and destroy the machine."""
         kept = self._kept.get(target.uuid)
         # Also where no listing has shown it yet: a start that is cancelled may have its script running already.
-        await self._shell('[ ! -d "$1" ] || : >"$1/stop"', self._folder(target.uuid), target=target)
-        with suppress(OperationInvalid):  # it ended by itself; the script sees `stop`
-            await self._signal(target, "child", "KILL")
+        ended = await self._shell(runner.END, self._folder(target.uuid), target.name, target=target,
+                                  deadline_s=self.env.deadlines.change_s)  # fmt: skip
+        if ended.status != 0:
+            raise ended.failure(f"look at the processes of {target.name} on the host")
         by_hand = kept is None and target.uuid == self._ids.uuid_of(target.name)
         if by_hand or (kept is not None and kept.name in self._machines):
             await self._ctl(target, "--destroy")  # never a machine of that name which is another guest
@@ -272,8 +273,10 @@ class BhyveDriver(ToolDriver):
     def _folder(self, uuid: str) -> str:
         return f"{self.folder}/{uuid}"
 
-    async def _shell(self, text: str, *words: str, target: Target | None = None) -> Any:
-        limit_s = self.env.deadlines.query_s
+    async def _shell(
+        self, text: str, *words: str, target: Target | None = None, deadline_s: float | None = None
+    ) -> ToolResult:
+        limit_s = deadline_s or self.env.deadlines.query_s
         return await self.tool(["sh", "-c", text, "sh", *words], target=target, verb="sh", deadline_s=limit_s)
 
     async def _write(self, path: str, data: bytes) -> None:

@@ -29,8 +29,23 @@ done
 echo end"""
 """Lists machines and folders; $1 is the folder of machines (/dev/vmm), $2 that of guests."""
 
-LAUNCH = 'mkdir -p -m 700 "$1" && { nohup sh "$1/run" >"$1/log" 2>&1 </dev/null & }'
-"""Begins to run the guest of folder $1."""
+LAUNCH = 'mkdir -p -m 700 "$1" && { nohup sh "$1/run" >"$1/log" 2>&1 </dev/null & echo $! >"$1/runner"; }'
+"""Begins to run the guest of folder $1; its script is known from then on."""
+
+END = """[ -d "$1" ] || exit 0
+: >"$1/stop"
+is() { case "$(ps -ww -o args= -p "$1" 2>/dev/null)" in *"$2"*) return 0;; esac; return 1; }
+n=0
+while r=$(cat "$1/runner" 2>/dev/null) && is "$r" "$1/run"; do
+  c=$(cat "$1/child" 2>/dev/null) && is "$c" "$2" && kill -KILL "$c"
+  n=$(($n + 1)); [ $n -gt 100 ] && exit 4
+  sleep 0.05
+done
+exit 0"""
+"""Ends what the script of folder $1 runs for guest $2, again and again until the script itself has ended.
+
+Once would not do: the script may be between its loader and bhyve. Its folder may go only after it.
+"""
 
 SIGNAL = """p=$(cat "$1/$2" 2>/dev/null) || exit 3
 case "$(ps -ww -o args= -p "$p" 2>/dev/null)" in *"$3"*) kill -"$4" "$p" || exit 3;; *) exit 3;; esac"""

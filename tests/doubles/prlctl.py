@@ -114,6 +114,8 @@ def start(double, words):
     print("Starting the VM...")
     guest["state"] = "starting"
     double.later(uuid, {"state": "running"}, STEP_S)
+    double.wait(STEP_S * 1.2)
+    print("The VM has been successfully started.")
 
 
 def stop(double, words):

@@ -110,6 +110,12 @@ class Double:
         """
         self.state.setdefault("later", []).append([time.time() + seconds, name, changes])
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass, as a command that waits for its transition does; others may use the state meanwhile."""
+        self._store()
+        time.sleep(seconds)
+        self._load()
+
     def _settle(self) -> None:
         now, waiting = time.time(), []
         for due, name, changes in sorted(self.state.get("later", []), key=lambda item: item[0]):
