@@ -36,6 +36,7 @@ from ..tooling.base import NativeGuest, SpawnedCall, ToolDriver, Watched
 from ..tooling.identity import Identities
 from ..tooling.run import ToolResult
 from . import runner
+from . import stats as statistics
 from .native import to_native
 from .plan import FIRMWARE, prepared
 from .write import FIRST_VNC_PORT, arguments, loader_command
@@ -56,7 +57,7 @@ class BhyveDriver(ToolDriver):
 
     kind = "bhyve"
     schemes = ("bhyve",)
-    capabilities = frozenset({Capability.RESET})
+    capabilities = frozenset({Capability.RESET, Capability.STATS})
 
     def __init__(self, env: DriverEnv, **options: Any) -> None:
         super().__init__(env, **options)
@@ -253,6 +254,19 @@ class BhyveDriver(ToolDriver):
         self.running(target)
         await self._ctl(target, "--force-reset")
         self.kick()
+
+    async def stats(self, target: Target, groups: frozenset[str], *, deadline_s: float) -> dict[str, Any]:
+        """Return statistics of bhyve's process, its processors and its cards."""
+        self.running(target)
+        kept = self._kept.get(target.uuid)
+        domain = parse(kept.xml) if kept is not None else None
+        vcpus = domain.vcpu.maximum or 1 if domain is not None else 1
+        tools = [self._name(tool) for tool in ("bhyvectl", "ps", "sysctl", "netstat")]
+        words = [target.name, self._folder(target.uuid), str(vcpus), *tools, *(kept.taps if kept is not None else ())]
+        result = await self.tool(["sh", "-c", statistics.SCRIPT, "sh", *words], target=target,
+                                 verb="bhyvectl --get-stats", deadline_s=deadline_s)  # fmt: skip
+        memory_kib = domain.memory.kib or 0 if domain is not None else 0
+        return statistics.stats_of(statistics.seen(result), groups, vcpus, memory_kib)
 
     def exit_reason(self, watched: Watched, guest: NativeGuest | None) -> str:
         """Return why a guest ended; what is gone without a word was killed."""

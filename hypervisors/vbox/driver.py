@@ -32,6 +32,7 @@ from .read import xml_of
 from .registration import Registration
 from .saving import Saving
 from .snaps import Snaps
+from .stats import PATTERN, counters, stats_of
 
 REBOOT_S = 120.0
 """Seconds that a guest has to switch itself off when a reboot was asked for."""
@@ -47,8 +48,9 @@ class VboxDriver(Registration, Saving, Snaps):
     kind = "vbox"
     schemes = ("vbox",)
     capabilities = frozenset(
-        {Capability.NATIVE_DEFINITIONS, Capability.SUSPEND, Capability.RESET, Capability.SAVE, Capability.SNAPSHOTS}
-    )
+        {Capability.NATIVE_DEFINITIONS, Capability.SUSPEND, Capability.RESET, Capability.SAVE, Capability.SNAPSHOTS,
+         Capability.STATS}
+    )  # fmt: skip
 
     def __init__(self, env: DriverEnv, **options: Any) -> None:
         super().__init__(env, **options)
@@ -240,3 +242,17 @@ class VboxDriver(Registration, Saving, Snaps):
         watched = self.running(target)
         await self.done("controlvm", target.uuid, "reset", target=target)
         watched.facts.put(GuestEvent(incarnation=watched.target.incarnation, kind="reboot", event="reboot"))
+
+    # ---- statistics
+
+    async def stats(self, target: Target, groups: frozenset[str], *, deadline_s: float) -> dict[str, Any]:
+        """Return statistics as the machine's debugger and its settings have them."""
+        self.running(target)
+        end = self.clock() + deadline_s
+        result = await self.manage("debugvm", target.uuid, "statistics", "--pattern", PATTERN, target=target,
+                                   deadline_s=deadline_s)  # fmt: skip
+        counted = counters(result, target.name)
+        settings: dict[str, str] = {}
+        if groups & {"balloon", "vcpu"}:
+            settings = await self.said(target, deadline_s=max(end - self.clock(), 0.01))
+        return stats_of(counted, settings, groups)

@@ -17,6 +17,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from ...config.errors import (
     InvalidArgument,
@@ -34,6 +35,7 @@ from ..tooling.base import NativeGuest, SpawnedCall, ToolDriver
 from ..tooling.run import ToolResult
 from . import text
 from .definition import plan_of, xml_of
+from .stats import counters, stats_of
 
 MODES = (None, "default", "acpi")
 SNAPSHOT_S = 900.0
@@ -46,7 +48,7 @@ class VzDriver(ToolDriver):
     kind = "vz"
     schemes = ("vz",)
     capabilities = frozenset(
-        {Capability.NATIVE_DEFINITIONS, Capability.SUSPEND, Capability.RESET, Capability.SNAPSHOTS}
+        {Capability.NATIVE_DEFINITIONS, Capability.SUSPEND, Capability.RESET, Capability.SNAPSHOTS, Capability.STATS}
     )
 
     async def prlctl(self, *words: str, target: Target | None = None, deadline_s: float | None = None) -> ToolResult:
@@ -184,6 +186,18 @@ class VzDriver(ToolDriver):
         watched = self.running(target)
         await self.done("reset", target.uuid, target=target)
         watched.facts.put(GuestEvent(incarnation=watched.target.incarnation, kind="reboot", event="reboot"))
+
+    async def stats(self, target: Target, groups: frozenset[str], *, deadline_s: float) -> dict[str, Any]:
+        """Return statistics as prlctl has them."""
+        self.running(target)
+        result = await self.prlctl("statistics", target.uuid, target=target, deadline_s=deadline_s)
+        said = counters(result, target.name)
+        vcpus = 0
+        if "vcpu" in groups and not any(name.startswith("guest.vcpu") for name in said):  # a container
+            hardware = (await self._said(target)).get("Hardware")
+            cpu = hardware.get("cpu") if isinstance(hardware, dict) else None
+            vcpus = text.mebibytes(cpu.get("cpus", 0)) if isinstance(cpu, dict) else 0
+        return stats_of(said, groups, vcpus)
 
     # ---- snapshots
 

@@ -1,4 +1,4 @@
-"""Doubles of bhyve, bhyvectl, bhyveload, grub-bhyve, and of the ifconfig and uname of their host.
+"""Doubles of bhyve, bhyvectl, bhyveload, grub-bhyve, and of ifconfig, uname, ps, sysctl and netstat of their host.
 
 FreeBSD cannot run here. Modelled on bhyve(8), bhyveload(8) and bhyvectl(8) of FreeBSD 13 and on the commit message of
 r336188 (exit codes). A folder (DOUBLE_VMM) stands for /dev/vmm. `bhyve` stays until it is told to end: SIGTERM is the
@@ -7,6 +7,7 @@ ACPI button (obeyed after a moment, unless the name holds `deaf`), --force-power
 """
 
 import getopt
+import json
 import os
 import pathlib
 import signal
@@ -20,6 +21,7 @@ VMM = os.environ.get("DOUBLE_VMM", "/nonexistent")
 BHYVE = "abehuwxACHIPSWYDp:g:G:c:s:m:l:U:k:o:"
 LOADER = "CSc:d:e:h:l:m:"
 OBEYS_S = 0.15
+EPOCH_NS = 1_700_000_000_000_000_000
 EMULATIONS = ("hostbridge", "lpc", "ahci", "ahci-hd", "ahci-cd", "virtio-blk", "virtio-net", "e1000", "fbuf", "xhci",
               "virtio-9p", "hda", "virtio-rnd", "virtio-console")
 
@@ -100,6 +102,36 @@ def live(name, home):
             os._exit(1)
 
 
+def statistics(name, cpu):
+    """Print what bhyvectl(8) prints of a processor: description, tab, number."""
+    ticks = (time.time_ns() - EPOCH_NS) // 10
+    print(f"vcpu{cpu} stats:")
+    for text, number in (("number of times hlt was intercepted", 12), ("vcpu total runtime", ticks),
+                         ("Resident memory", 0 if cpu else 33554432)):
+        print(f"{text:<40}\t{number}")
+
+
+def host_tool(tool, words):
+    """Stand for ps(1), sysctl(8) and netstat(1) of FreeBSD, as far as statistics ask them."""
+    if tool == "sysctl":
+        if words != ["-n", "machdep.tsc_freq"]:
+            raise SystemExit(f"sysctl: unknown oid '{words[-1]}'")
+        print(2_500_000_000)
+    elif tool == "netstat":
+        if words[:4] != ["--libxo", "json", "-bnI", words[-1]]:
+            raise SystemExit("usage: netstat [-46AaCLnPRSTWx] …")
+        row = {"name": words[-1], "network": "<Link#7>", "received-packets": 8, "received-errors": 0,
+               "dropped-packets": 0, "received-bytes": 800, "sent-packets": 9, "send-errors": 0, "sent-bytes": 900,
+               "collisions": 0}
+        print(json.dumps({"statistics": {"interface": [row]}}))
+    elif words[:6] == ["-o", "usertime=", "-o", "systime=", "-o", "rss="]:
+        fields = pathlib.Path(f"/proc/{words[7]}/stat").read_text().rpartition(") ")[2].split()
+        user, system = int(fields[11]) / 100, int(fields[12]) / 100
+        print(f"{int(user // 60):3}:{user % 60:05.2f} {int(system // 60):3}:{system % 60:05.2f} {int(fields[21]) * 4}")
+    else:
+        os.execv("/bin/ps", ["ps", *words])
+
+
 def written(path):
     try:
         found = os.stat(path)
@@ -110,16 +142,18 @@ def written(path):
 
 def bhyvectl(words):
     with Double("bhyvectl") as double:
-        found, _ = getopt.getopt(words, "", ["vm=", "destroy", "force-poweroff", "force-reset", "get-stats"])
+        found, _ = getopt.getopt(words, "", ["vm=", "cpu=", "destroy", "force-poweroff", "force-reset", "get-stats"])
         said = dict(found)
         name = said.get("--vm")
         if not name:
             raise Usage("Usage: bhyvectl --vm=<vmname>\n       [--destroy] …", 1)
-        what = next(word for word in said if word != "--vm")
+        what = next(word for word in said if word not in ("--vm", "--cpu"))
         double.misbehave(f"bhyvectl {what}", name)
         if not os.path.exists(machine(name)):
             raise Failure(f"VM:{name} is not created.\nvm_open: No such file or directory", 1)
-        if what == "--destroy":
+        if what == "--get-stats":
+            statistics(name, int(said.get("--cpu", "0")))
+        elif what == "--destroy":
             os.unlink(machine(name))
             double.state.setdefault("orders", {}).pop(name, None)
         else:
@@ -148,7 +182,9 @@ def ifconfig(words):
 
 def main(words):
     tool = os.environ["DOUBLE_TOOL"]
-    if tool == "uname":
+    if tool in ("ps", "sysctl", "netstat"):
+        host_tool(tool, words)
+    elif tool == "uname":
         print(f"FreeBSD {os.environ.get('DOUBLE_RELEASE', '14.1-RELEASE')}")
     elif tool in ("bhyveload", "grub-bhyve"):
         loader(words, tool)

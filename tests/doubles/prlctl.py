@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support
 from doubles import Double, Failure, Usage
 
 STEP_S = 0.05
+EPOCH_NS = 1_700_000_000_000_000_000
 VALUES = ("--memsize", "--cpus", "--efi-boot", "--description", "--vnc-mode", "--vnc-port", "--vnc-address",
           "--videosize", "--device-bootorder", "--on-crash")
 DEVICE = ("--device-add", "--iface", "--position", "--image", "--device", "--network", "--type", "--mac",
@@ -186,10 +187,33 @@ def snapshot_other(delete):
     return go
 
 
+def statistics(double, words):
+    _, guest = find(double, words[0])
+    if guest["state"] not in ("running", "paused"):
+        raise Failure("Failed to get the statistics: Unable to perform the action because the virtual machine is not "
+                      "running.", 255)
+    print("\tguest.cpu.usage:\t3\n\tguest.cpu.time:\t1200\n\thost.cpu.time:\t5000000")
+    for number in range(int(guest["settings"].get("--cpus", "1"))):
+        print(f"\tguest.vcpu{number}.time:\t{(time.time_ns() - EPOCH_NS) // 100 + number}")
+    memory = int(guest["settings"].get("--memsize", "0"))
+    print(f"\tguest.ram.usage:\t{memory // 2}\n\tguest.ram.total:\t{memory}\n\tguest.ram.balloon_actual:\t{memory}")
+    for each in guest["hardware"].values():
+        if each["kind"] in ("hdd", "cdrom"):
+            place = f"{each['--iface']}{each['--position']}"
+            for counter, value in (("read_requests", 7), ("read_total", 4096), ("write_requests", 3),
+                                   ("write_total", 1024)):
+                print(f"\tdevices.{place}.{counter}:\t{value}")
+    cards = [each for each in guest["hardware"].values() if each["kind"] == "net"]
+    for number, _ in enumerate(cards):
+        for counter, value in (("bytes_in", 900), ("bytes_out", 800), ("pkts_in", 9), ("pkts_out", 8)):
+            print(f"\tnet.nic{number}.{counter}:\t{value}")
+    print("\tnet.classful.traffic  0                  900          9                  800          8")
+
+
 ACTIONS = {"create": create, "set": change, "list": listing, "start": start, "stop": stop, "unregister": unregister,
            "pause": move(("running",), "paused"), "resume": move(("paused", "suspended"), "running"),
            "restart": move(("running",), "running"), "reset": move(("running", "paused"), "running"),
-           "suspend": move(("running", "paused"), "suspended"), "snapshot": snapshot,
+           "suspend": move(("running", "paused"), "suspended"), "snapshot": snapshot, "statistics": statistics,
            "snapshot-list": snapshot_list, "snapshot-switch": snapshot_other(False),
            "snapshot-delete": snapshot_other(True)}
 

@@ -12,7 +12,7 @@ from mechane.hypervisors.contract import Deadlines
 from mechane.tests.support.doubles import Control, install
 from mechane.tests.support.paths import ROOT
 
-TOOLS = ("bhyve", "bhyvectl", "bhyveload", "grub-bhyve", "ifconfig", "uname")
+TOOLS = ("bhyve", "bhyvectl", "bhyveload", "grub-bhyve", "ifconfig", "uname", "ps", "sysctl", "netstat")
 XML = """<domain type='bhyve'>
   <name>{name}</name><uuid>{uuid}</uuid><memory unit='MiB'>64</memory><vcpu>1</vcpu><os><type>hvm</type></os>
   <devices>
