@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...config.domain.document import parse
@@ -26,17 +26,22 @@ from ...config.errors import (
     ConfigUnsupported,
     InvalidArgument,
     MechaneError,
+    NotFound,
     OperationFailed,
     OperationInvalid,
     StartFailed,
 )
 from ...config.states import State
+from ..abilities import ConsoleChannel
 from ..contract import Capability, DriverEnv, HypervisorInfo, StartMode, StartRequest, Target
 from ..tooling.base import NativeGuest, SpawnedCall, ToolDriver, Watched
+from ..tooling.capabilities import FixedCapabilities
 from ..tooling.identity import Identities
 from ..tooling.run import ToolResult
 from . import runner
 from . import stats as statistics
+from .capabilities import guests
+from .console import CARRY, open_channel, serial_port
 from .native import to_native
 from .plan import FIRMWARE, prepared
 from .write import FIRST_VNC_PORT, arguments, loader_command
@@ -52,12 +57,15 @@ NAME = re.compile(r"[A-Za-z0-9_.+][A-Za-z0-9_.+ -]{0,30}")
 MODES = (None, "default", "acpi")
 
 
-class BhyveDriver(ToolDriver):
+class BhyveDriver(FixedCapabilities, ToolDriver):
     """See the module. Everything runs on the connection's loop."""
 
     kind = "bhyve"
     schemes = ("bhyve",)
-    capabilities = frozenset({Capability.RESET, Capability.STATS})
+    capabilities = frozenset(
+        {Capability.RESET, Capability.STATS, Capability.CONSOLE, Capability.DOMAIN_CAPABILITIES}
+    )
+    guests = guests(0)
 
     def __init__(self, env: DriverEnv, **options: Any) -> None:
         super().__init__(env, **options)
@@ -65,6 +73,7 @@ class BhyveDriver(ToolDriver):
         self._ids = Identities(env.state_dir / "names.json", env.uri.text)
         self._kept: dict[str, runner.Kept] = {}
         self._machines: set[str] = set()
+        self._consoles: dict[str, list[Callable[[], None]]] = {}
         self._old = False
 
     def _name(self, tool: str) -> str:
@@ -85,7 +94,9 @@ class BhyveDriver(ToolDriver):
         usage = await self.tool([self._name("bhyve"), "-h"], deadline_s=limit_s)
         if "bhyve" not in usage.stderr + usage.stdout:
             raise usage.failure("look whether bhyve can be run by hand")
-        self._old = int(re.match(r"\d*", said[1])[0] or 0) < 12  # type: ignore[index]  # it matches any text
+        release = int(re.match(r"\d*", said[1])[0] or 0)  # type: ignore[index]  # it matches any text
+        self._old = release < 12
+        self.guests = guests(release)
         return HypervisorInfo(version=said[1])
 
     async def list_native(self) -> Sequence[NativeGuest]:
@@ -268,12 +279,26 @@ class BhyveDriver(ToolDriver):
         memory_kib = domain.memory.kib or 0 if domain is not None else 0
         return statistics.stats_of(statistics.seen(result), groups, vcpus, memory_kib)
 
+    async def open_console(self, target: Target, device: str | None) -> ConsoleChannel:
+        """Open the host's side of a serial port; it is closed when the guest has ended."""
+        self.running(target)
+        kept = self._kept.get(target.uuid)
+        if kept is None:
+            raise NotFound(f"{target.name} was started by somebody else", remedy="open its nmdm device by hand")
+        name, path = serial_port(parse(kept.xml), device)
+        argv = self.host.argv(["sh", "-c", CARRY, "sh", path])
+        channel, end = await open_channel(argv, name, self.env.deadlines.query_s)
+        self._consoles.setdefault(target.uuid, []).append(end)
+        return channel
+
     def exit_reason(self, watched: Watched, guest: NativeGuest | None) -> str:
         """Return why a guest ended; what is gone without a word was killed."""
         return "unknown" if guest is None else super().exit_reason(watched, guest)
 
     async def clean(self, target: Target) -> None:
         """Remove the guest's taps and folder."""
+        for end in self._consoles.pop(target.uuid, ()):
+            end()
         kept = self._kept.pop(target.uuid, None)
         for tap in kept.taps if kept is not None else []:
             try:

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from ...config.errors import InvalidArgument
+from .from_native import EMULATOR
 
 LOADS = {"x86_64": ("x86_64", "i686"), "aarch64": ("aarch64", "armv7l")}
 """Architecture of the kernel -> those whose programs it runs."""
@@ -43,7 +44,8 @@ def domain_capabilities(arch: str | None, machine: str | None, virttype: str | N
                                   allowed=list(allowed), remedy="leave it out")  # fmt: skip
     values = "".join(f"<value>{each}</value>" for each in FILESYSTEMS)
     xml = (
-        f"<domainCapabilities>\n  <domain>lxc</domain>\n  <arch>{arch or host}</arch>\n  <os supported='no'/>\n"
+        f"<domainCapabilities>\n  <path>{EMULATOR}</path>\n  <domain>lxc</domain>\n"
+        f"  <arch>{arch or host}</arch>\n  <os supported='no'/>\n"
         "  <devices>\n    <disk supported='no'/>\n    <graphics supported='no'/>\n"
         f"    <filesystem supported='yes'><enum name='driverType'>{values}</enum></filesystem>\n"
         "  </devices>\n</domainCapabilities>\n"

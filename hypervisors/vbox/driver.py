@@ -27,7 +27,9 @@ from ...config.states import State
 from ..contract import Capability, DriverEnv, HypervisorInfo, StartMode, StartRequest, Target
 from ..facts import GuestEvent
 from ..tooling.base import NativeGuest, SpawnedCall
+from ..tooling.capabilities import FixedCapabilities
 from . import text
+from .capabilities import GUESTS
 from .read import xml_of
 from .registration import Registration
 from .saving import Saving
@@ -42,15 +44,16 @@ GONE = ("VBOX_E_INVALID_VM_STATE", "VBOX_E_OBJECT_NOT_FOUND")
 MODES = (None, "default", "acpi")
 
 
-class VboxDriver(Registration, Saving, Snaps):
+class VboxDriver(FixedCapabilities, Registration, Saving, Snaps):
     """See the module."""
 
     kind = "vbox"
     schemes = ("vbox",)
     capabilities = frozenset(
         {Capability.NATIVE_DEFINITIONS, Capability.SUSPEND, Capability.RESET, Capability.SAVE, Capability.SNAPSHOTS,
-         Capability.STATS}
+         Capability.STATS, Capability.DOMAIN_CAPABILITIES}
     )  # fmt: skip
+    guests = GUESTS
 
     def __init__(self, env: DriverEnv, **options: Any) -> None:
         super().__init__(env, **options)

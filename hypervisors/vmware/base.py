@@ -34,7 +34,9 @@ from ...config.states import State
 from ..contract import DriverEnv, HypervisorInfo, StartMode, StartRequest, Target
 from ..facts import GuestEvent
 from ..tooling.base import NativeGuest, SpawnedCall, ToolDriver
-from . import capabilities, process, vmrun
+from ..tooling.capabilities import FixedCapabilities
+from . import process, vmrun
+from .capabilities import GUESTS
 from .library import Library, Machine
 from .rest import Vmrest
 from .states import POWER, Paused
@@ -46,8 +48,10 @@ ASK_S = 1.0
 """Seconds in which a soft stop may be refused at once: no Tools, not running."""
 
 
-class VmwareBase(ToolDriver):
+class VmwareBase(FixedCapabilities, ToolDriver):
     """See the module."""
+
+    guests = GUESTS
 
     def __init__(self, env: DriverEnv, **clocks: Any) -> None:
         super().__init__(env, **clocks)
@@ -138,20 +142,6 @@ class VmwareBase(ToolDriver):
     async def _files(self, function: Any, *args: Any, **named: Any) -> Any:
         """Run a function that blocks on files, on the pool: a share that hangs must not hang the loop."""
         return await self.env.blocking(lambda: function(*args, **named), deadline_s=self.env.deadlines.query_s)
-
-    async def get_capabilities(self) -> dict[str, Any]:
-        """Return what this host can run."""
-        return capabilities.host_capabilities()
-
-    async def get_domain_capabilities(
-        self, *, emulator: str | None, arch: str | None, machine: str | None, virttype: str | None
-    ) -> dict[str, Any]:
-        """Return what a definition may ask for.
-
-        Raises:
-            InvalidArgument: no such guests here.
-        """
-        return capabilities.domain_capabilities(arch, virttype)
 
     # ---- definitions
 

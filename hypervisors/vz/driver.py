@@ -32,8 +32,10 @@ from ..abilities import SnapshotInfo
 from ..contract import Capability, HypervisorInfo, StartMode, StartRequest, Target
 from ..facts import GuestEvent
 from ..tooling.base import NativeGuest, SpawnedCall, ToolDriver
+from ..tooling.capabilities import FixedCapabilities
 from ..tooling.run import ToolResult
 from . import text
+from .capabilities import GUESTS
 from .definition import plan_of, xml_of
 from .stats import counters, stats_of
 
@@ -42,14 +44,16 @@ SNAPSHOT_S = 900.0
 GONE = (NotFound, OperationInvalid)
 
 
-class VzDriver(ToolDriver):
+class VzDriver(FixedCapabilities, ToolDriver):
     """See the module. Everything runs on the connection's loop."""
 
     kind = "vz"
     schemes = ("vz",)
     capabilities = frozenset(
-        {Capability.NATIVE_DEFINITIONS, Capability.SUSPEND, Capability.RESET, Capability.SNAPSHOTS, Capability.STATS}
-    )
+        {Capability.NATIVE_DEFINITIONS, Capability.SUSPEND, Capability.RESET, Capability.SNAPSHOTS, Capability.STATS,
+         Capability.DOMAIN_CAPABILITIES}
+    )  # fmt: skip
+    guests = GUESTS
 
     async def prlctl(self, *words: str, target: Target | None = None, deadline_s: float | None = None) -> ToolResult:
         """Run prlctl; see `tool`."""

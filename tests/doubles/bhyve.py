@@ -6,6 +6,7 @@ ACPI button (obeyed after a moment, unless the name holds `deaf`), --force-power
 `exits` in the state tells it to end by itself. Not confirmed: the text for a machine that exists already.
 """
 
+import contextlib
 import getopt
 import json
 import os
@@ -13,6 +14,7 @@ import pathlib
 import signal
 import sys
 import time
+import tty
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 from doubles import Double, Failure, Usage, read_json
@@ -76,15 +78,40 @@ def bhyve(words):
         double.state.setdefault("orders", {}).pop(name, None)
         double.state.setdefault("starts", []).append(name)
         home = double.home
-    live(name, home)
+        ports = [port for letter, value in found if letter == "-l" and value.startswith("com")
+                 for port in [Port(value.partition(",")[2])]]
+    live(name, home, ports)
 
 
-def live(name, home):
+class Port:
+    """A serial port: a pseudo terminal for nmdm(4), whose B side is a link; the guest's side asks for a login."""
+
+    def __init__(self, path):
+        self.link = path[:-1] + "B"
+        self.ours, theirs = os.openpty()
+        tty.setraw(theirs)
+        os.set_blocking(self.ours, False)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.link)
+        pathlib.Path(self.link).symlink_to(os.ttyname(theirs))
+        self.theirs = theirs  # held open: a terminal that nobody holds reads as an error
+
+    def serve(self):
+        try:
+            data = os.read(self.ours, 4096)
+        except BlockingIOError:
+            return
+        os.write(self.ours, data.replace(b"\n", b"\r\nlogin: "))
+
+
+def live(name, home, ports):
     asked = []
     signal.signal(signal.SIGTERM, lambda *_: asked.append(time.monotonic()))
     path, seen, state = os.path.join(home, "state.json"), None, {}
     while True:
         time.sleep(0.02)
+        for port in ports:
+            port.serve()
         changed = written(path)
         if changed != seen:  # twenty guests that parse it fifty times a second would be a load of their own
             seen, state = changed, read_json(path)
@@ -185,7 +212,7 @@ def main(words):
     if tool in ("ps", "sysctl", "netstat"):
         host_tool(tool, words)
     elif tool == "uname":
-        print(f"FreeBSD {os.environ.get('DOUBLE_RELEASE', '14.1-RELEASE')}")
+        print("amd64" if words == ["-m"] else f"FreeBSD {os.environ.get('DOUBLE_RELEASE', '14.1-RELEASE')}")
     elif tool in ("bhyveload", "grub-bhyve"):
         loader(words, tool)
     else:

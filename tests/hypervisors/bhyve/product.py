@@ -54,8 +54,18 @@ def xml(uuid: str, name: str) -> str:
 def subject(product: Product) -> Subject:
     """Return what the contract check needs to know."""
     deadlines = Deadlines(query_s=3.0, change_s=5.0, start_s=15.0, destroy_grace_s=0.5)
-    return Subject(factory=BhyveDriver, xml=xml, uri="bhyve:///system", settings=product.settings,
-                   deadlines=deadlines)  # fmt: skip
+
+    def with_port(uuid: str, name: str) -> str:
+        return xml(uuid, name).replace("</devices>", port(product, name) + "</devices>")
+
+    return Subject(factory=BhyveDriver, xml=with_port, uri="bhyve:///system", settings=product.settings,
+                   deadlines=deadlines, console_says=b"login: ")  # fmt: skip
+
+
+def port(product: Product, name: str) -> str:
+    """Return a serial port whose null modem device lies in the product's folder."""
+    path = product.vmm.parent / f"nmdm-{name}-"
+    return f"<serial type='nmdm'><source master='{path}A' slave='{path}B'/><target port='0'/></serial>"
 
 
 def trial(

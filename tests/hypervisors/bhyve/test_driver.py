@@ -1,13 +1,21 @@
 """The traps of bhyve, one by one, against doubles of its tools (simulated)."""
 
 import asyncio
+import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mechane.config.errors import ConfigUnsupported, OperationFailed, OperationInvalid, StartFailed
+from mechane.config.errors import (
+    ConfigUnsupported,
+    DeadlineExceeded,
+    NotFound,
+    OperationFailed,
+    OperationInvalid,
+    StartFailed,
+)
 from mechane.config.states import State
 from mechane.hypervisors.bhyve import runner
 from mechane.hypervisors.bhyve.driver import BhyveDriver
@@ -114,6 +122,51 @@ def test_guests_started_by_hand_are_shown_and_left_alone(short_tmp: Path) -> Non
             await lab.start(target)
         assert (product.vmm / target.name).exists()
         (product.vmm / target.name).unlink()
+
+    trial(short_tmp, go)
+
+
+def test_a_console_ends_with_its_guest_and_says_why_it_cannot_be_opened(short_tmp: Path) -> None:
+    async def go(lab: Lab, driver: BhyveDriver, product: Product) -> None:
+        started = await lab.start()
+        channel = await driver.open_console(started.target, "com1")
+        assert channel.device == "serial0"
+        for nothing in ("serial1", "com2", "console0"):
+            with pytest.raises(NotFound):
+                await driver.open_console(started.target, nothing)
+        await lab.end(started)
+
+        def over() -> bool:
+            try:
+                return os.read(channel.fd, 100) == b""
+            except BlockingIOError:
+                return False
+
+        await lab.until(over, "the console did not end with its guest")
+        channel.close()
+        again = await lab.start(started.target)
+        Path(f"{product.vmm.parent}/nmdm-{started.target.name}-B").unlink()
+        with pytest.raises(OperationFailed, match="serial0 cannot be opened: .* is no device"):
+            await driver.open_console(again.target, None)
+        await lab.end(again)
+
+    trial(short_tmp, go)
+
+
+def test_statistics_come_from_the_process_the_processors_and_the_cards(short_tmp: Path) -> None:
+    async def go(lab: Lab, driver: BhyveDriver, product: Product) -> None:
+        started = await lab.start()
+        found = await driver.stats(started.target, frozenset({"cpu", "balloon", "vcpu", "interface"}), deadline_s=5)
+        assert found["cpu.time"] == found["cpu.user"] + found["cpu.system"]
+        assert (found["balloon.current"], found["balloon.rss"]) == (65536, 32768)
+        assert found["vcpu.0.time"] > 0
+        assert (found["net.0.name"], found["net.0.rx.bytes"], found["net.0.tx.bytes"]) == ("tap0", 900, 800)
+        product.control.hang("bhyvectl --get-stats")
+        with pytest.raises(DeadlineExceeded):
+            await driver.stats(started.target, frozenset({"cpu"}), deadline_s=0.3)
+        assert [fact.command for fact in started.facts.of(MonitorStuck)] == ["bhyvectl --get-stats"]
+        product.control.clear()
+        await lab.end(started)
 
     trial(short_tmp, go)
 
