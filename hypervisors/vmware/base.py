@@ -25,7 +25,6 @@ from ...config.errors import (
     InvalidArgument,
     MechaneError,
     NoDomain,
-    OperationFailed,
     OperationInvalid,
     Unresponsive,
     Unsupported,
@@ -33,6 +32,7 @@ from ...config.errors import (
 from ...config.states import State
 from ..contract import DriverEnv, HypervisorInfo, StartMode, StartRequest, Target
 from ..facts import GuestEvent
+from ..tooling.asking import SoftAsking
 from ..tooling.base import NativeGuest, SpawnedCall, ToolDriver
 from ..tooling.capabilities import FixedCapabilities
 from . import process, vmrun
@@ -44,11 +44,9 @@ from .stats import stats_of
 
 HARDWARE = 10
 """virtualHW.version of new definitions: SATA and 16 processors; Workstation 10, Fusion 6 and later run it."""
-ASK_S = 1.0
-"""Seconds in which a soft stop may be refused at once: no Tools, not running."""
 
 
-class VmwareBase(FixedCapabilities, ToolDriver):
+class VmwareBase(FixedCapabilities, SoftAsking, ToolDriver):
     """See the module."""
 
     guests = GUESTS
@@ -68,7 +66,6 @@ class VmwareBase(FixedCapabilities, ToolDriver):
         url = options.get("vmrest")
         self._rest = Vmrest(url, Path(secret) if secret else None) if url else None
         self._rest_failed = ""
-        self._asked: set[asyncio.Task[None]] = set()
         self._made: set[str] = set()
         """Guests whose definition their start wrote: nobody had defined them."""
 
@@ -264,10 +261,7 @@ class VmwareBase(FixedCapabilities, ToolDriver):
 
     async def close(self) -> None:
         """Let go; soft stops that are under way go on without us."""
-        for task in self._asked:
-            task.cancel()
-        if self._asked:
-            await asyncio.wait(self._asked)
+        await self.forget_asked()
         await super().close()
 
     # ---- what every product can do beside
@@ -310,12 +304,7 @@ class VmwareBase(FixedCapabilities, ToolDriver):
 
     async def _ask(self, target: Target, verb: str) -> None:
         """Start a soft stop or reset; wait only as long as it may be refused."""
-        task = asyncio.get_running_loop().create_task(self._soft(target, verb, await self._machine(target)))
-        self._asked.add(task)
-        task.add_done_callback(self._settled)
-        await asyncio.wait({task}, timeout=ASK_S)
-        if task.done():
-            task.result()
+        await self.ask_softly(self._soft(target, verb, await self._machine(target)))
 
     async def _soft(self, target: Target, verb: str, machine: Machine) -> None:
         argv = [self._vmrun, "-T", self._product, verb, machine.path, "soft"]
@@ -323,11 +312,6 @@ class VmwareBase(FixedCapabilities, ToolDriver):
         result = await self.host.run(argv, deadline_s=self.env.deadlines.tool_s)
         vmrun.check(result, target.name)
         self.kick()
-
-    def _settled(self, task: asyncio.Task[None]) -> None:
-        self._asked.discard(task)
-        if not task.cancelled() and isinstance(error := task.exception(), OperationFailed | DeadlineExceeded):
-            self._listing.warn(f"a soft stop or reset came to nothing: {error}")
 
 
 def _reals(paths: list[str]) -> set[str]:

@@ -21,6 +21,9 @@ _TOTAL = re.compile(r"^Total running VMs: (\d+)\s*$", re.MULTILINE)
 _SNAPSHOTS = re.compile(r"^Total snapshots: (\d+)\s*$", re.MULTILINE)
 _KINDS: tuple[tuple[re.Pattern[str], type[MechaneError], str], ...] = (
     (NOT_RUNNING, OperationInvalid, "start it first"),
+    (re.compile("a password is required", re.IGNORECASE), OperationFailed,
+     "the guest is encrypted: mechane has no place for its password, take the encryption off"),
+    (re.compile("virtual machine cannot be found", re.IGNORECASE), NotFound, "look at the path of its .vmx"),
     (re.compile("tools are not running|tools is not running|tools.*not.*installed", re.IGNORECASE), OperationFailed,
      "the guest needs running VMware Tools for this; `destroy` needs none"),
     (re.compile("snapshot.*(does not exist|not found|invalid)|invalid snapshot name", re.IGNORECASE), NotFound,

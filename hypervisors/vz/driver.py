@@ -31,6 +31,7 @@ from ...config.states import State
 from ..abilities import SnapshotInfo
 from ..contract import Capability, HypervisorInfo, StartMode, StartRequest, Target
 from ..facts import GuestEvent
+from ..tooling.asking import SoftAsking
 from ..tooling.base import NativeGuest, SpawnedCall, ToolDriver
 from ..tooling.capabilities import FixedCapabilities
 from ..tooling.run import ToolResult
@@ -41,10 +42,12 @@ from .stats import counters, stats_of
 
 MODES = (None, "default", "acpi")
 SNAPSHOT_S = 900.0
+SOFT_S = 300.0
+"""How long prlctl may wait for a guest that shuts down; the product gives it two minutes."""
 GONE = (NotFound, OperationInvalid)
 
 
-class VzDriver(FixedCapabilities, ToolDriver):
+class VzDriver(FixedCapabilities, SoftAsking, ToolDriver):
     """See the module. Everything runs on the connection's loop."""
 
     kind = "vz"
@@ -159,14 +162,25 @@ class VzDriver(FixedCapabilities, ToolDriver):
     async def native_shutdown(self, target: Target, mode: str | None) -> None:
         """Ask the guest to shut down; prlctl itself waits for the end, so its answer is not awaited for long."""
         _check_mode(mode)
-        await self.done("stop", target.uuid, "--noforce", target=target)
+        await self.ask_softly(self._soft(target, "stop", target.uuid, "--noforce"))
 
     async def native_reboot(self, target: Target, mode: str | None) -> None:
         """Ask the guest to boot again."""
         _check_mode(mode)
+        await self.ask_softly(self._soft(target, "restart", target.uuid))
+
+    async def _soft(self, target: Target, *words: str) -> None:
         watched = self.running(target)
-        await self.done("restart", target.uuid, target=target)
-        watched.facts.put(GuestEvent(incarnation=watched.target.incarnation, kind="reboot", event="reboot"))
+        argv = [str(self.env.settings.get("prlctl", "prlctl")), *words]
+        text.check(await self.host.run(argv, deadline_s=SOFT_S), target.name)
+        if words[0] == "restart" and not watched.gone:
+            watched.facts.put(GuestEvent(incarnation=watched.target.incarnation, kind="reboot", event="reboot"))
+        self.kick()
+
+    async def close(self) -> None:
+        """Let go; soft stops that are under way go on without us."""
+        await self.forget_asked()
+        await super().close()
 
     async def native_destroy(self, target: Target, grace_s: float) -> None:
         """Pull the plug; a guest that is off already is fine."""
@@ -209,20 +223,19 @@ class VzDriver(FixedCapabilities, ToolDriver):
         """Return a guest's snapshots; each is named by its id where its name cannot be learnt."""
         found = text.snapshots(await self.prlctl("snapshot-list", target.uuid, target=target,
                                                  deadline_s=self.env.deadlines.query_s))  # fmt: skip
-        names = {each: await self._snapshot_name(target, each) for each, _, _ in found}
-        return [SnapshotInfo(name=names[each], parent=names.get(parent, parent), current=current, state="nostate")
+        said = {each: await self._described(target, each) for each, _, _ in found}
+        names = {each: words.get("Name") or each for each, words in said.items()}
+        return [text.snapshot_of(said[each], names[each], names.get(parent, parent), current=current)
                 for each, parent, current in found]  # fmt: skip
 
-    async def _snapshot_name(self, target: Target, snapshot: str) -> str:
-        result = await self.prlctl("snapshot-list", target.uuid, "-i", f"{{{snapshot}}}", target=target,
-                                   deadline_s=self.env.deadlines.query_s)  # fmt: skip
-        found = re.search(r"^Name:\s*(.*?)\s*$", result.stdout, re.MULTILINE)
-        return found[1] if result.status == 0 and found and found[1] else snapshot
+    async def _described(self, target: Target, snapshot: str) -> dict[str, str]:
+        return text.described(await self.prlctl("snapshot-list", target.uuid, "-i", f"{{{snapshot}}}", target=target,
+                                                deadline_s=self.env.deadlines.query_s))  # fmt: skip
 
     async def _snapshot_id(self, target: Target, name: str) -> str:
         result = await self.prlctl("snapshot-list", target.uuid, target=target, deadline_s=self.env.deadlines.query_s)
         for snapshot, _, _ in text.snapshots(result):
-            if name in (snapshot, await self._snapshot_name(target, snapshot)):
+            if name in (snapshot, (await self._described(target, snapshot)).get("Name")):
                 return snapshot
         raise NotFound(f"{target.name} has no snapshot {name}", remedy="list its snapshots")
 

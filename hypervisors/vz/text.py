@@ -3,17 +3,26 @@
 Formats: the sources of prlctl (github.com/OpenVZ/prlctl) and Virtuozzo's command line reference. Its JSON formatter
 writes strings without escaping, so that a quote, a backslash or a line feed in a name or a description makes it
 invalid: names are then taken from the plain table, where they come last on the line.
+
+Errors: `Failed to VERB the VM: TEXT` on standard error (PrlVm.cpp); TEXT as public reports have it: "The virtual
+machine could not be found. …", "Unable to complete the operation. This operation cannot be completed because the
+virtual machine "NAME is in the "paused" state." and "Unable to perform the action because the virtual machine is busy.
+The virtual machine is currently running. …" (github.com/Parallels/vagrant-parallels, pull request 295). A stop of what
+is off already ends with 0 (get_error in Utils.cpp). Other texts are not known: they stay what they are, a failed tool.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ...config.errors import MechaneError, NotFound, OperationFailed, OperationInvalid, ToolFailed, Unresponsive
 from ...config.states import State
+from ..abilities import SnapshotInfo
 from ..tooling.run import ToolResult
 
 STATES: dict[str, tuple[State, str]] = {
@@ -25,6 +34,8 @@ STATES: dict[str, tuple[State, str]] = {
     "suspended": (State.SHUTOFF, "saved"),
 }  # fmt: skip
 """Virtuozzo's word -> state and reason (fact sheet; `snapshoting` is spelled so)."""
+SNAPSHOT_STATES = {"poweroff": "shutoff", "poweron": "running", "pause": "paused", "suspend": "shutoff"}
+"""Virtuozzo's word for the state that a snapshot was taken in."""
 UNREACHABLE, FROZEN = 253, 254
 """Exit codes of prlctl: the dispatcher cannot be reached; it is frozen."""
 _UUID = r"\{?(?P<uuid>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?"
@@ -113,6 +124,26 @@ def snapshots(result: ToolResult) -> list[tuple[str, str, bool]]:
     return found
 
 
+def described(result: ToolResult) -> dict[str, str]:
+    """Return what `snapshot-list -i ID` says: Name, Date, State, Description (PrlSnapshot.cpp); {} where it failed."""
+    found: dict[str, str] = {}
+    if result.status == 0:
+        head, _, about = result.stdout.partition("\nDescription: ")
+        found = {line.partition(": ")[0]: line.partition(": ")[2].strip() for line in head.splitlines() if ": " in line}
+        found["Description"] = about.strip()
+    return found
+
+
+def snapshot_of(said: dict[str, str], name: str, parent: str, *, current: bool) -> SnapshotInfo:
+    """Return a snapshot as it is described; its time is the host's local one."""
+    state = SNAPSHOT_STATES.get(said.get("State", ""), "nostate")
+    created_at = 0.0
+    with suppress(ValueError, OverflowError):  # no date, or one of another form
+        created_at = time.mktime(time.strptime(said.get("Date", ""), "%Y-%m-%d %H:%M:%S"))
+    return SnapshotInfo(name=name, parent=parent, current=current, state=state, created_at=created_at,
+                        description=said.get("Description", ""), memory=state in ("running", "paused"))  # fmt: skip
+
+
 def new_snapshot(result: ToolResult) -> str:
     """Return the id that `snapshot` printed in braces."""
     found = _NEW.search(check(result).stdout)
@@ -144,6 +175,7 @@ def check(result: ToolResult, name: str = "") -> ToolResult:
         raise Unresponsive(f"{text} (the dispatcher is frozen)", remedy="look at prl-disp", status=FROZEN)
     kinds: tuple[tuple[str, type[MechaneError], str], ...] = (
         ("could not be found|not found|No such", NotFound, "list what there is"),
+        ('is in the "?[a-z]+"? state|is currently [a-z]+', OperationInvalid, "look at its state"),
         ("is not running|not started|already running|is stopped|not paused", OperationInvalid, "look at its state"),
     )
     for pattern, kind, remedy in kinds:

@@ -4,7 +4,9 @@
 Modelled on: the usage text of vmrun and VMware's "Using vmrun to Control Virtual Machines"; the form of
 errors (`Error: text: /path` on standard output) on public bug reports (hashicorp/packer issue 1300), their
 status 255 on rapid7/metasploitable3 issue 464; vmware.log, .vmss and .vmsd files as the product leaves
-them beside a .vmx. Not verified against the product: the wording of most errors, and .vmsd in full.
+them beside a .vmx. Wordings that public logs and programs show: not powered on, cannot open VM (with "The virtual
+machine cannot be found" or "A password is required for this operation"), the file is already in use, the VMware Tools
+are not running, unable to connect to host. Not verified: those of snapshots and pauses, and .vmsd in full.
 
 Guests are real .vmx files; what runs is in state.json of DOUBLE_HOME. Each running guest has a process with
 the .vmx in its command line, as vmware-vmx has (not with DOUBLE_PROCESSES=0); the process that is killed
@@ -106,7 +108,7 @@ class Product:
 
     def do_start(self, path, gui="gui"):
         if path in self.guests:
-            fail(f"The file is already in use: {path}")
+            fail("The file is already in use")
         if re.search(r'(?m)^double\.broken = "TRUE"', read(path)):
             fail("The operation was canceled")
         if not entry(path, "uuid.bios"):

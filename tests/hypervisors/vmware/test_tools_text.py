@@ -47,6 +47,8 @@ def test_a_list_that_was_cut_is_no_list() -> None:
         ("The virtual machine is not powered on: /a.vmx", OperationInvalid),
         ("The VMware Tools are not running in the virtual machine: /a.vmx", OperationFailed),
         ("The snapshot does not exist", NotFound),
+        ("Cannot open VM: /a.vmx, The virtual machine cannot be found", NotFound),
+        ("Cannot open VM: /a.vmx, A password is required for this operation", OperationFailed),
         ("The operation is not supported", Unsupported),
         ("The file is already in use", Busy),
         ("Unknown error", ToolFailed),

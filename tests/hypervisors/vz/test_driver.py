@@ -1,11 +1,20 @@
 """The traps of Virtuozzo, one by one, against doubles of prlctl and prlsrvctl (simulated)."""
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mechane.config.domain import parse
-from mechane.config.errors import ConfigUnsupported, DeadlineExceeded, NotFound, OperationFailed, Unresponsive
+from mechane.config.errors import (
+    ConfigUnsupported,
+    DeadlineExceeded,
+    NotFound,
+    OperationFailed,
+    OperationInvalid,
+    Unresponsive,
+)
 from mechane.config.states import State
 from mechane.hypervisors.checks.lab import Lab
 from mechane.hypervisors.facts import Exited, GuestEvent, MonitorStuck
@@ -24,6 +33,46 @@ def test_json_that_is_not_escaped_is_mended() -> None:
     assert text.details(result(said)) == {"Name": 'a "b" \\c', "Description": 'one\ntwo "three" four', "Uptime": "5"}
     with pytest.raises(OperationFailed):
         text.details(result('[\n{\n\t"Name": "a'))
+
+
+def test_a_snapshot_is_described_in_whole() -> None:
+    said = text.described(result("ID: {a}\nName: one: two\nDate: 2026-01-02 03:04:05\nCurrent: yes\nState: poweron\n"
+                                 "Description: some\nState: lines\n\n"))  # fmt: skip
+    assert said["Description"] == "some\nState: lines"
+    found = text.snapshot_of(said, said["Name"], "", current=True)
+    assert (found.name, found.state, found.memory) == ("one: two", "running", True)
+    assert time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found.created_at)) == "2026-01-02 03:04:05"
+    assert text.described(result(status=255)) == {}
+    assert text.snapshot_of({}, "x", "", current=False).state == "nostate"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ['Failed to stop the VM: Unable to complete the operation. This operation cannot be completed because the virtual '
+     'machine "web is in the "paused" state.',
+     "Failed to remove the VM: Unable to perform the action because the virtual machine is busy. The virtual machine "
+     "is currently running. Please try again later."],
+)  # fmt: skip
+def test_wrong_states_are_told_as_such(said: str) -> None:
+    with pytest.raises(OperationInvalid):
+        text.check(result(stderr=said, status=255))
+
+
+def test_a_guest_that_takes_its_time_is_no_tool_that_hangs(short_tmp: Path) -> None:
+    async def go(lab: Lab, driver: VzDriver, product: Product) -> None:
+        xml = lab.subject.xml
+        lab.subject = replace(lab.subject, xml=lambda uuid, name: xml(uuid, name).replace(
+            "<memory", "<description>deaf</description><memory"))  # fmt: skip
+        started = await lab.start()
+        await driver.shutdown(started.target, None)
+        assert not started.facts.of(MonitorStuck)
+        await driver.suspend(started.target)
+        await driver.resume(started.target)
+        assert not started.facts.of(Exited)
+        await lab.end(started)
+        await driver.native_destroy(started.target, 0.0)  # what is off already is fine
+
+    trial(short_tmp, go)
 
 
 def test_exit_codes() -> None:
