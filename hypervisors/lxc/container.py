@@ -53,6 +53,8 @@ class Container:
         self.on_reboot: Callable[[], None] = lambda: None
         """Called when another first process took the place of the one before."""
         self._booted = False
+        self._settled = False
+        """Whether its control groups were the same when looked at twice."""
         self._ends_until = 0.0
         self._fds: dict[str, int] = {}
         self._loop = loop
@@ -121,13 +123,28 @@ class Container:
                 self.own_groups.append(groups_of(sight.monitor.pid))
         if sight.init is not None and sight.init != self.init and self._watch("init", sight.init):
             self.init = sight.init
-            with suppress(OSError):  # it ended just now
-                self.groups = groups_of(sight.init.pid)
-                self.own_groups.append(self.groups)
+            self._settled = False
+            self.learn_groups()
             self._end_late("init")
             if self._booted:
                 self.on_reboot()
             self._booted = True
+        elif not self._settled:
+            self.learn_groups()
+
+    def learn_groups(self) -> None:
+        """Look again which control groups the container is in: LXC puts its first process there while it starts.
+
+        One that was found early is in none yet, or in some; what cannot be thawed could not be ended.
+        """
+        if self.init is None:
+            return
+        with suppress(OSError):  # it ended just now
+            found = groups_of(self.init.pid)
+            self._settled = bool(found.paths) and found.paths == self.groups.paths
+            if found.paths != self.groups.paths:
+                self.groups = found
+                self.own_groups.append(found)
 
     def _end_late(self, which: str) -> None:
         """Kill a process that only shows up after the container was killed; one that was known cleans up in peace."""

@@ -218,6 +218,9 @@ class LxcDriver(Plugging):
             await starting
         finally:
             starting.cancel()
+        box = self._containers.get(target.uuid)
+        if box is not None:
+            box.learn_groups()
         if request.paused:
             await self._lxc("lxc-freeze", place, target=target)
 

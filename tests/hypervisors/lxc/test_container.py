@@ -1,8 +1,13 @@
 """The handle that ends a container, with ordinary processes in the place of LXC's."""
 
 import asyncio
+import os
 import subprocess
+from pathlib import Path
 
+import pytest
+
+from mechane.hypervisors.lxc.cgroups import MOUNTS, mounted
 from mechane.hypervisors.lxc.container import Container
 from mechane.hypervisors.lxc.processes import Process, Sight
 
@@ -89,3 +94,41 @@ def test_a_polite_end_comes_before_the_last_one() -> None:
             init.wait()
 
     asyncio.run(body())
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it makes a control group")
+def test_control_groups_that_a_container_gets_later_are_learnt() -> None:
+    """LXC moves the first process while it starts: one that was found before could not be thawed, nor ended."""
+    mounts = mounted(MOUNTS.read_text())
+    freezer = "freezer" if "freezer" in mounts else ""
+    group = Path(mounts[freezer], f"lxc.payload.mechane-{os.getpid()}")
+
+    async def body() -> None:
+        box = container([])
+        init, second = sleeper()
+        try:
+            box.pin(Sight(None, second))
+            assert freezer not in box.groups.paths
+            group.mkdir()
+            (group / "cgroup.procs").write_text(str(second.pid))
+            box.pin(Sight(None, second))
+            assert box.groups.paths[freezer] == str(group)
+            freeze = ("freezer.state", "FROZEN") if freezer else ("cgroup.freeze", "1")
+            (group / freeze[0]).write_text(freeze[1])
+            assert box.groups.frozen()
+            box.kill(0.0)
+            assert await ended(init) == -9
+        finally:
+            box.groups.thaw()
+            box.forget()
+            init.kill()
+            init.wait()
+            for groups in box.own_groups:
+                groups.remove()
+
+    try:
+        asyncio.run(body())
+    finally:
+        if group.exists():
+            group.rmdir()
