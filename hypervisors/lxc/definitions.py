@@ -15,6 +15,7 @@ from ..tooling.identity import Identities
 from . import folders
 from .folders import Folders, Place
 from .from_native import from_native
+from .safety import safety_lines
 from .signals import signal_lines
 from .to_native import lost, shares_host_network, to_native
 
@@ -73,7 +74,8 @@ class Definitions(ToolDriver):
     async def _write(self, folder: Path, config: str, uuid: str, xml: str, *, transient: bool = False) -> None:
         model = parse(xml)
         root = next((fs.source.dir for fs in model.devices.filesystems if fs.target.dir == "/"), "") or ""
-        text = config + "".join(f"{line}\n" for line in signal_lines(root, model.os.init or "/sbin/init"))
+        more = [*safety_lines(model), *signal_lines(root, model.os.init or "/sbin/init")]
+        text = config + "".join(f"{line}\n" for line in more)
 
         def write() -> None:
             folders.write(folder, text, uuid, xml, transient=transient)

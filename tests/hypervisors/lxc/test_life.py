@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -243,6 +244,40 @@ def in_own_network(place: Path) -> None:
         await lab.end(trial)
 
     Ground(place).run(check, devices=device)
+
+
+@pytest.mark.parametrize(
+    ("extra", "held"),
+    [("", set()), ("<features><capabilities policy='default'><mknod state='on'/></capabilities></features>", {27}),
+     ("<features><capabilities policy='allow'/></features>", {16, 25, 27, 30, 33})],
+)  # fmt: skip
+def test_a_container_has_neither_privileges_nor_devices_of_the_host(
+    ground: Ground, extra: str, held: set[int]
+) -> None:
+    """Numbers: linux/capability.h; 16 sys_module, 25 sys_time, 27 mknod, 30 audit_control, 33 mac_admin."""
+
+    async def check(lab: Lab) -> None:
+        xml = lab.subject.xml
+        if extra:
+            lab.subject = replace(lab.subject, xml=lambda uuid, name: xml(uuid, name).replace(
+                "<features><privnet/></features>", extra.replace("<features>", "<features><privnet/>")))  # fmt: skip
+        trial = await lab.start()
+        assert trial.started is not None
+        status = Path(f"/proc/{trial.started.pid}/status").read_text()
+        bounds = int(next(line for line in status.splitlines() if line.startswith("CapBnd:")).split()[1], 16)
+        assert {number for number in (16, 25, 27, 30, 33) if bounds >> number & 1} == held
+        script = "echo ok >/dev/null; echo ok >/dev/full || echo full; cat /tmp/disk 2>&1"
+        (ground.root / "tmp/disk").unlink(missing_ok=True)
+        os.mknod(ground.root / "tmp/disk", 0o600 | stat.S_IFBLK, os.makedev(7, 0))
+        try:
+            said = attach(lab, trial.target, "/bin/sh", "-c", script + "; true")
+        finally:
+            (ground.root / "tmp/disk").unlink()
+        assert "full" in said
+        assert "Operation not permitted" in said
+        await lab.end(trial)
+
+    ground.run(check)
 
 
 def test_the_console_is_the_containers_own(ground: Ground) -> None:
