@@ -44,6 +44,7 @@ class Subject:
     without the guest's help; '' where there is none. `tells_files`: a file of `save` says which
     guest it is of, so that any other file is refused. `shell`: what runs a script of POSIX sh in a
     guest, with `dd`, `cat` and `stty`. `snapshots_when_off`: those of a running guest are refused.
+    `console_refused`: the product has consoles, and guests of `xml` have none.
     """
 
     factory: Callable[[DriverEnv], Driver]
@@ -60,6 +61,7 @@ class Subject:
     device: str = ""
     tells_files: bool = False
     snapshots_when_off: bool = False
+    console_refused: bool = False
     shell: tuple[str, ...] = ("sh", "-c")
     settings: Mapping[str, Any] = field(default_factory=dict)
     deadlines: Deadlines = Deadlines(query_s=1.0, change_s=5.0, start_s=30.0, destroy_grace_s=0.5)

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 
-from ...config.errors import DeadlineExceeded, MonitorError, Unresponsive
+from ...config.errors import DeadlineExceeded, MonitorError, Unresponsive, Unsupported
 from ...config.states import State
 from ..abilities import Console, CpuModels, DomainCapabilities, Monitor, Reset, Stats, Suspend
 from ..contract import Capability
@@ -103,6 +103,11 @@ async def carries_a_console(lab: Lab) -> None:
     await lab.refuses(
         driver.open_console(trial.target, "no-such-device"), "open_console of an unknown device"
     )
+    if lab.subject.console_refused:
+        error = await lab.refuses(driver.open_console(trial.target, None), "open_console of a guest without one")
+        expect(isinstance(error, Unsupported), f"it must raise Unsupported, not {type(error).__name__}")
+        await lab.end(trial)
+        return
     channel = await lab.soon(driver.open_console(trial.target, None), "open_console")
     heard = bytearray()
     try:

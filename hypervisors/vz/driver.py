@@ -26,21 +26,24 @@ from ...config.errors import (
     OperationFailed,
     OperationInvalid,
     StartFailed,
+    Unsupported,
 )
 from ...config.states import State
-from ..abilities import SnapshotInfo
+from ..abilities import ConsoleChannel, SnapshotInfo
 from ..contract import Capability, HypervisorInfo, StartMode, StartRequest, Target
 from ..facts import GuestEvent
 from ..tooling.asking import SoftAsking
 from ..tooling.base import NativeGuest, SpawnedCall, ToolDriver
 from ..tooling.capabilities import FixedCapabilities
 from ..tooling.run import ToolResult
+from ..tooling.terminal import open_channel
 from . import text
 from .capabilities import GUESTS
 from .definition import plan_of, xml_of
 from .stats import counters, stats_of
 
 MODES = (None, "default", "acpi")
+CONSOLE = "console0"
 SNAPSHOT_S = 900.0
 SOFT_S = 300.0
 """How long prlctl may wait for a guest that shuts down; the product gives it two minutes."""
@@ -54,7 +57,7 @@ class VzDriver(FixedCapabilities, SoftAsking, ToolDriver):
     schemes = ("vz",)
     capabilities = frozenset(
         {Capability.NATIVE_DEFINITIONS, Capability.SUSPEND, Capability.RESET, Capability.SNAPSHOTS, Capability.STATS,
-         Capability.DOMAIN_CAPABILITIES}
+         Capability.CONSOLE, Capability.DOMAIN_CAPABILITIES}
     )  # fmt: skip
     guests = GUESTS
 
@@ -204,6 +207,21 @@ class VzDriver(FixedCapabilities, SoftAsking, ToolDriver):
         watched = self.running(target)
         await self.done("reset", target.uuid, target=target)
         watched.facts.put(GuestEvent(incarnation=watched.target.incarnation, kind="reboot", event="reboot"))
+
+    async def open_console(self, target: Target, device: str | None) -> ConsoleChannel:
+        """Open a container's console; Esc and a full stop leave it, as with prlctl itself.
+
+        Raises:
+            Unsupported: it is a virtual machine: prlctl has no console for those.
+        """
+        self.running(target)
+        if device not in (None, CONSOLE):
+            raise NotFound(f"{target.name} has no console {device}", remedy=f"use {CONSOLE}", path="params.device")
+        if (await self._said(target)).get("Type") != "CT":
+            raise Unsupported(f"{target.name} is a virtual machine, and `prlctl console` is for containers",
+                              remedy="use its VNC screen, or a serial port in a socket")  # fmt: skip
+        tool = str(self.env.settings.get("prlctl", "prlctl"))
+        return open_channel(self.host.argv([tool, "console", target.uuid], tty=True), CONSOLE)
 
     async def stats(self, target: Target, groups: frozenset[str], *, deadline_s: float) -> dict[str, Any]:
         """Return statistics as prlctl has them."""

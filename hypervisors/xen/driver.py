@@ -32,12 +32,14 @@ from ..facts import FactSink
 from ..tooling.base import NativeGuest, SpawnedCall, ToolDriver
 from ..tooling.run import ToolResult
 from ..tooling.target import refuse_existing
+from ..tooling.terminal import open_channel
 from . import capabilities as offers
 from . import stats, tables
-from .console import DEFAULT_DEVICE, console_options, open_channel
+from .console import DEFAULT_DEVICE, console_options
 from .devices import DeviceChanges
 from .events import PATHS, StoreWatch
 from .native import to_native, to_xl
+from .processors import VcpuChanges
 from .running import xml_of
 
 REMOTE_FOLDER = "/run/mechane-xen"
@@ -51,14 +53,14 @@ NO_PV_CONTROL = ("rc=-10", "PV control interface")
 DESTROYED_ALREADY = ("invalid domain identifier", "does not exist", "Non-existant domain", "destroy failed")
 
 
-class XenDriver(DeviceChanges, ToolDriver):
+class XenDriver(DeviceChanges, VcpuChanges, ToolDriver):
     """See the module. Everything runs on the connection's loop."""
 
     kind = "xen"
     schemes = ("xen",)
     capabilities = frozenset(
         {Capability.SUSPEND, Capability.SAVE, Capability.STATS, Capability.CONSOLE, Capability.HOTPLUG,
-         Capability.DOMAIN_CAPABILITIES}
+         Capability.VCPUS, Capability.DOMAIN_CAPABILITIES}
     )  # fmt: skip
     reboot_gap_s = 10.0
 

@@ -95,7 +95,7 @@ def show(uuid, guest):
     said = guest["settings"]
     print('INFO\n[\n{' if guest["name"] == "noise" else "[\n{")
     print(f'\t"ID": "{uuid}",\n\t"Name": "{guest["name"]}",\n\t"Description": "{said.get("--description", "")}",')
-    print(f'\t"Type": "VM",\n\t"State": "{guest["state"]}",\n\t"Boot order": "hdd0 cdrom0 ",')
+    print(f'\t"Type": "{guest.get("type", "VM")}",\n\t"State": "{guest["state"]}",\n\t"Boot order": "hdd0 cdrom0 ",')
     print(f'\t"EFI boot": "{said.get("--efi-boot", "off")}",')
     print('\t"Remote display": {\n' + f'\t\t"mode": "{said.get("--vnc-mode", "off")}",\n'
           + f'\t\t"port": {said.get("--vnc-port", "0")},\n'
@@ -206,6 +206,20 @@ def snapshot_other(delete):
     return go
 
 
+def console(double, words):
+    """Carry a container's console until Esc and a full stop: it asks for a login at each line."""
+    _, guest = find(double, words[0])
+    if guest.get("type", "VM") != "CT":
+        usage("console")
+    need(guest, "running")
+    double._store()  # others go on meanwhile
+    while data := os.read(0, 4096):
+        if data.endswith(b"\x1b."):
+            break
+        os.write(1, data.replace(b"\r", b"\r\n").replace(b"\n", b"\r\nlogin: "))
+    double._load()
+
+
 def statistics(double, words):
     _, guest = find(double, words[0])
     if guest["state"] not in ("running", "paused"):
@@ -232,7 +246,8 @@ def statistics(double, words):
 ACTIONS = {"create": create, "set": change, "list": listing, "start": start, "stop": stop, "unregister": unregister,
            "pause": move(("running",), "paused"), "resume": move(("paused", "suspended"), "running"),
            "restart": move(("running",), "running"), "reset": move(("running", "paused"), "running"),
-           "suspend": move(("running", "paused"), "suspended"), "snapshot": snapshot, "statistics": statistics,
+           "suspend": move(("running", "paused"), "suspended"), "snapshot": snapshot,
+           "statistics": statistics, "console": console,
            "snapshot-list": snapshot_list, "snapshot-switch": snapshot_other(False),
            "snapshot-delete": snapshot_other(True)}
 

@@ -29,7 +29,7 @@ OPTIONS = {
     "restore": ("FhcpdeVAi", ["vncviewer", "ignore-global-affinity-masks"]),
     "save": ("chpe", ["checkpoint"]), "shutdown": ("awhF", ["all", "wait"]), "reboot": ("awhF", ["all", "wait"]),
     "destroy": ("hf", ["help"]), "pause": ("h", []), "unpause": ("h", []), "info": ("hn", ["numa", "help"]),
-    "vcpu-list": ("h", []), "console": ("hn:t:e:", []), "domid": ("h", []), "block-attach": ("h", []),
+    "vcpu-list": ("h", []), "vcpu-set": ("hi", ["ignore-host"]), "console": ("hn:t:e:", []), "domid": ("h", []), "block-attach": ("h", []),
     "block-detach": ("h", ["force"]), "network-attach": ("h", []), "network-detach": ("h", []), "cd-insert": ("h", []),
     "cd-eject": ("h", []), "pci-attach": ("h", []), "pci-detach": ("hf", []),
 }  # fmt: skip
@@ -119,8 +119,20 @@ class Xl:
         print("Name                                ID  VCPU   CPU State   Time(s) Affinity (Hard / Soft)")
         for word in rest:
             guest = self.found(word)
-            for number in range(guest["vcpus"]):
-                print(f"{guest['name']:<32} {guest['domid']:>5} {number:>5} {0:>4}   r-- {seconds(guest):>9.1f}  all / all")
+            if guest.get("follows", [0])[0] and guest["follows"][0] <= time.time():
+                guest["vcpus"] = guest.pop("follows")[1]
+            for number in range(guest["config"]["b_info"]["max_vcpus"] if "config" in guest else guest["vcpus"]):
+                cpu, state = (f"{0:>5}", "r--") if number < guest["vcpus"] else ("    -", "--p")
+                print(f"{guest['name']:<32} {guest['domid']:>5} {number:>5}{cpu}   {state} {seconds(guest):>9.1f}  all / all")
+
+    def do_vcpu_set(self, options: dict, rest: list) -> None:
+        """Say how many processors there shall be; the guest follows a while later, one with `nopv` never."""
+        guest, count = self.found(rest[0]), int(rest[1])
+        most = guest["config"]["b_info"]["max_vcpus"]
+        if not 1 <= count <= most:
+            raise Failure(f"libxl_set_vcpuonline failed domid={guest['domid']} max_vcpus={most}, rc: -6", 1)
+        if "nopv" not in guest["cmdline"]:
+            guest["follows"] = [time.time() + START_S, count]
 
     def do_domid(self, options: dict, rest: list) -> None:
         """Print a guest's domid."""

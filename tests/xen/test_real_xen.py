@@ -112,6 +112,43 @@ def test_pause_save_restore_destroy(machine: XenMachine) -> None:
     in_lab(machine, body)
 
 
+def trial_id(listed: str) -> str:
+    """Return the domid of the first row of `xl vcpu-list`."""
+    return listed.splitlines()[1].split()[1]
+
+
+def test_processors_come_and_go(machine: XenMachine) -> None:
+    async def body(lab: Lab) -> None:
+        driver, began = lab.driver, time.monotonic()
+        assert isinstance(driver, XenDriver)
+        xml = lab.subject.xml
+        lab.subject = replace(lab.subject, xml=lambda uuid, name: xml(uuid, name).replace(
+            "<vcpu>1<", "<vcpu>2<"))  # fmt: skip
+        trial = await lab.start()
+        channel = await driver.open_console(trial.target, None)
+        heard = bytearray()
+
+        def prompt() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                heard.extend(os.read(channel.fd, 4096))
+            return PROMPT in heard
+
+        os.write(channel.fd, b"\n")
+        await lab.until(prompt, "the guest's shell")  # its drivers are there by then
+        channel.close()
+        driver.follow_s = 60.0
+        one = await driver.set_vcpus(trial.target, lab.definition_of(trial), 1)
+        assert "current='1'>2</vcpu>" in one
+        listed = machine.run("xl", "vcpu-list", trial.target.name)
+        assert listed.count("--p") == 1, listed
+        await driver.set_vcpus(trial.target, one, 2)
+        assert "online" in machine.run("xenstore-read", f"/local/domain/{trial_id(listed)}/cpu/1/availability")
+        print(f"a second processor went and was given back: {time.monotonic() - began:.0f} s\n{listed}")
+        await lab.end(trial)
+
+    in_lab(machine, body)
+
+
 def test_a_pvh_guest_reaches_its_shell(machine: XenMachine) -> None:
     """PVH needs svm and nested paging, which QEMU's TCG offers."""
 

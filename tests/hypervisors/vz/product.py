@@ -52,7 +52,8 @@ def subject(product: Product) -> Subject:
     """Return what the contract check needs to know."""
     settings = {tool: str(product.bin / tool) for tool in ("prlctl", "prlsrvctl")}
     deadlines = Deadlines(query_s=2.0, change_s=3.0, start_s=15.0, destroy_grace_s=0.5)
-    return Subject(factory=VzDriver, xml=xml, uri="vz:///system", settings=settings, deadlines=deadlines)
+    return Subject(factory=VzDriver, xml=xml, uri="vz:///system", settings=settings, deadlines=deadlines,
+                   console_refused=True)  # fmt: skip
 
 
 def trial(folder: Path, go: Callable[[Lab, VzDriver, Product], Awaitable[None]]) -> None:

@@ -1,6 +1,8 @@
 """The traps of Virtuozzo, one by one, against doubles of prlctl and prlsrvctl (simulated)."""
 
+import os
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +73,27 @@ def test_a_guest_that_takes_its_time_is_no_tool_that_hangs(short_tmp: Path) -> N
         assert not started.facts.of(Exited)
         await lab.end(started)
         await driver.native_destroy(started.target, 0.0)  # what is off already is fine
+
+    trial(short_tmp, go)
+
+
+def test_a_container_has_a_console(short_tmp: Path) -> None:
+    async def go(lab: Lab, driver: VzDriver, product: Product) -> None:
+        started = await lab.start()
+        product.control.change(lambda state: state["guests"][started.target.uuid].update(type="CT"))
+        channel = await driver.open_console(started.target, None)
+        heard = bytearray()
+
+        def hear() -> bool:
+            with suppress(BlockingIOError):
+                heard.extend(os.read(channel.fd, 4096))
+            return b"login: " in heard
+
+        os.write(channel.fd, b"\n")
+        await lab.until(hear, f"the console said {bytes(heard)!r}")
+        assert (await driver.inspect(started.target)).state is State.RUNNING  # an open console holds nothing up
+        channel.close()
+        await lab.end(started)
 
     trial(short_tmp, go)
 

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from mechane.config.errors import MechaneError, NotFound, OperationFailed, OperationInvalid, StartFailed
+from mechane.config.errors import (
+    DeadlineExceeded,
+    InvalidArgument,
+    MechaneError,
+    NotFound,
+    OperationFailed,
+    OperationInvalid,
+    StartFailed,
+)
 from mechane.config.states import State
 from mechane.hypervisors.check import Lab, Subject, expect
 from mechane.hypervisors.checks.lab import open_lab
@@ -257,6 +265,38 @@ def test_a_failed_start_says_what_xl_said(tools: Tools) -> None:
 
 DISK = "<disk type='block'><driver name='phy' type='raw'/><source dev='/dev/b'/><target dev='xvdb' bus='xen'/></disk>"
 NIC = "<interface type='bridge'><mac address='00:16:3e:00:00:09'/><source bridge='xenbr0'/></interface>"
+
+
+def test_processors_come_and_go(tools: Tools) -> None:
+    async def body(lab: Lab, driver: XenDriver) -> None:
+        trial = await lab.start()
+        xml = lab.definition_of(trial)
+        fewer = await driver.set_vcpus(trial.target, xml, 1)
+        assert "current='1'>2</vcpu>" in fewer
+        seen = await driver.stats(trial.target, frozenset({"vcpu"}), deadline_s=5)
+        assert seen["vcpu.1.state"] == 0
+        again = await driver.set_vcpus(trial.target, fewer, 2)  # the guest switches it on when it likes
+        assert "current" not in again.partition("</vcpu>")[0].rpartition("<vcpu")[2]
+        for count in (0, 3):
+            with pytest.raises(InvalidArgument):
+                await driver.set_vcpus(trial.target, again, count)
+        await lab.end(trial)
+        with pytest.raises(MechaneError):
+            await driver.set_vcpus(trial.target, again, 1)
+
+    run(tools.subject(), tools.folder / "lab", body)
+
+
+def test_a_guest_that_does_not_follow_keeps_its_processors(tools: Tools) -> None:
+    async def body(lab: Lab, driver: XenDriver) -> None:
+        trial = await lab.start()
+        driver.follow_s = 0.3
+        with pytest.raises(DeadlineExceeded, match="uses 2 processors and did not go down to 1"):
+            await driver.set_vcpus(trial.target, lab.definition_of(trial), 1)
+        assert (await driver.inspect(trial.target)).state is State.RUNNING
+        await lab.end(trial)
+
+    run(tools.subject(more="nopv"), tools.folder / "lab", body)
 
 
 def test_devices_come_and_go(tools: Tools) -> None:
