@@ -26,8 +26,8 @@ _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f
 class Entry:
     """One domain: cell, mailbox, actor, and what only its actor changes."""
 
-    __slots__ = ("_visible", "actor", "cell", "holder", "mailbox", "owner_version", "stored_version", "stats",
-                 "window", "xml_version")  # fmt: skip
+    __slots__ = ("_visible", "actor", "cell", "holder", "leaving", "mailbox", "owner_version", "stats",
+                 "stored_version", "window", "xml_version")  # fmt: skip
 
     def __init__(self, cell: Cell, mailbox: Mailbox[Any], *, visible: bool) -> None:
         self.cell = cell
@@ -35,6 +35,8 @@ class Entry:
         self.actor: Any = None
         self.holder: Any = None
         self._visible = visible
+        self.leaving = False
+        """Whether it is a transient domain whose guest has ended: it goes as soon as that is cleaned up."""
         self.stored_version = 0
         # what is cached by UUID and version must not be found by a later domain of the same UUID
         self.xml_version = time.monotonic_ns()
@@ -50,6 +52,7 @@ class Entry:
     @visible.setter
     def visible(self, visible: bool) -> None:
         self._visible = visible
+        self.leaving = self.leaving and not visible
         if self.cell.page is not None:
             self.cell.page.changed()
 
@@ -172,6 +175,10 @@ class Directory:
                     f"domain {name} exists already with UUID {other.uuid}",
                     remedy="use another name, or that UUID to change its definition", uuid=other.uuid,
                 )  # fmt: skip
+
+    def leaving(self, name: str, connection: str) -> bool:
+        """Tell whether a name will be free as soon as an ended transient domain is cleaned up."""
+        return any(other.leaving and other.connection == connection for other in self._by_name.get(name, ()))
 
     def rename(self, entry: Entry, name: str) -> None:
         """Give an entry's name away and claim another; the cell is told by the caller."""

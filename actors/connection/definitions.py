@@ -112,6 +112,9 @@ class Definitions:
         assert order.call is not None
         for _ in range(TRIES):
             entry = self.services.directory.get(summary["uuid"])
+            if entry is None and self.services.directory.leaving(summary["name"], self.uri.text):
+                await asyncio.sleep(0.005)  # who destroyed a transient domain may give its name away at once
+                continue
             if entry is None:
                 entry = self._claim(summary)
             self._same(entry, summary)

@@ -66,7 +66,7 @@ class Sink:
         now = entry.cell.snapshot
         exited = isinstance(fact, Exited) and fact.incarnation == now.incarnation
         if exited and not now.persistent:
-            entry.visible = False  # before anybody hears of the exit
+            entry.leaving, entry.visible = True, False  # before anybody hears of the exit
         entry.cell.put(fact)
         if exited:
             entry.mailbox.post(Guestless(incarnation=fact.incarnation))

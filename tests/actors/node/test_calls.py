@@ -169,6 +169,12 @@ def test_a_transient_domain_is_gone_when_it_stops(rpc: Rpc) -> None:
     rpc.call("domain.destroy", domain="passing")
 
 
+def test_the_name_of_a_destroyed_transient_domain_is_free_at_once(rpc: Rpc) -> None:
+    for index in range(60):
+        assert rpc.call("domain.create_xml" if index % 3 else "domain.define_xml", xml=xml("brief"))["name"] == "brief"
+        rpc.call("domain.destroy" if index % 3 else "domain.undefine", domain="brief")
+
+
 def test_undefining_a_running_domain_makes_it_transient(rpc: Rpc, domain: str) -> None:
     rpc.call("domain.start", domain=domain)
     assert rpc.call("domain.undefine", domain=domain)["persistent"] is False
