@@ -181,6 +181,15 @@ class Vcpus(Protocol):
         ...
 
 
+@runtime_checkable
+class MemorySize(Protocol):
+    """Capability memory: give a running guest more or less memory, up to its maximum."""
+
+    async def set_memory(self, target: Target, xml: str, kib: int) -> str:
+        """Ask the guest to use `kib` KiB; returns the live domain's XML after it. The guest follows when it can."""
+        ...
+
+
 PROTOCOLS: dict[Capability, type] = {
     Capability.SUSPEND: Suspend,
     Capability.RESET: Reset,
@@ -194,6 +203,7 @@ PROTOCOLS: dict[Capability, type] = {
     Capability.SNAPSHOTS: Snapshots,
     Capability.HOTPLUG: Hotplug,
     Capability.VCPUS: Vcpus,
+    Capability.MEMORY: MemorySize,
     Capability.CPU_MODELS: CpuModels,
 }
 """Which protocol provides a capability; the registry checks a driver's declaration by it."""

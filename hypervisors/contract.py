@@ -42,6 +42,7 @@ class Capability(StrEnum):
     SNAPSHOTS = "snapshots"
     HOTPLUG = "hotplug"
     VCPUS = "vcpus"
+    MEMORY = "memory"
     CPU_MODELS = "cpu_models"
     MIGRATION = "migration"
     AGENT = "agent"

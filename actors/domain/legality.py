@@ -68,6 +68,7 @@ RULES: dict[str, Rule] = {
     "domain.detach_device": Rule(interruption=Interruption.CANCEL),
     "domain.update_device": Rule(interruption=Interruption.CANCEL),
     "domain.set_vcpus": Rule(interruption=Interruption.CANCEL),
+    "domain.set_memory": Rule(interruption=Interruption.CANCEL),
     "define": Rule(quarantined=True),
     "create": Rule(active=False, interruption=Interruption.FLAG),
     "adopt": Rule(quarantined=True),

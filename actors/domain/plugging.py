@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...config.errors import OperationInvalid
 from ...hypervisors.contract import Capability, Target
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from .actor import DomainActor
 
 Edit = Callable[[str, str], bytes]
+
+
+class Resize(Protocol):
+    """Changes a number in XML, or its maximum."""
+
+    def __call__(self, xml: str, number: int, /, *, maximum: bool) -> bytes: ...
 
 
 async def attach(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
@@ -96,20 +102,32 @@ async def set_vcpus(actor: DomainActor, args: dict[str, Any], call: PendingCall 
     """Change how many processors there are."""
     from ...config import domain as model
 
-    count, maximum = args["count"], args["maximum"]
+    return await _resize(actor, args, "set_vcpus", args["count"], model.set_vcpus, Capability.VCPUS)
+
+
+async def set_memory(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
+    """Change how much memory there is."""
+    from ...config import domain as model
+
+    return await _resize(actor, args, "set_memory", args["memory_kib"], model.set_memory, Capability.MEMORY)
+
+
+async def _resize(
+    actor: DomainActor, args: dict[str, Any], verb: str, number: int, edit: Resize, capability: Capability
+) -> bytes:
+    """Change a number of the guest, of its definition, or of both; a maximum of the definition alone."""
+    maximum = args["maximum"]
     if maximum and args["live"]:
-        raise OperationInvalid("a running guest's maximum of processors stays", remedy="use config alone")
-    args = {**args, "config": True} if maximum else args
-    live, config = _where(actor, args)
+        raise OperationInvalid("a running guest's maximum stays as it is", remedy="use config alone")
+    live, config = _where(actor, {**args, "config": True} if maximum else args)
     supervisor, snapshot = actor.supervisor, actor.cell.snapshot
     changed = ""
     if config:
-        xml = await supervisor.definition(actor.entry)
-        changed = model.set_vcpus(xml, count, maximum=maximum).decode()
+        changed = edit(await supervisor.definition(actor.entry), number, maximum=maximum).decode()
         await supervisor.driver.define(Target(uuid=snapshot.uuid, name=snapshot.name), changed)
     if live:
-        supervisor.need(Capability.VCPUS, "domain.set_vcpus")
-        await _change_live(actor, count, "set_vcpus")
+        supervisor.need(capability, f"domain.{verb}")
+        await _change_live(actor, number, verb)
     if changed:
         await _store(actor, changed)
     return actor.cell.packed_record()

@@ -38,6 +38,7 @@ VERBS: dict[str, Verb] = {
     "domain.detach_device": plugging.detach,
     "domain.update_device": plugging.update,
     "domain.set_vcpus": plugging.set_vcpus,
+    "domain.set_memory": plugging.set_memory,
     "unplugged": plugging.unplugged,
     "define": defining.define,
     "domain.undefine": defining.undefine,

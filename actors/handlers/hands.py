@@ -27,6 +27,7 @@ DOMAIN_CALLS = frozenset(
         "domain.restore",
         "domain.snapshot_list", "domain.snapshot_create", "domain.snapshot_revert", "domain.snapshot_delete",
         "domain.attach_device", "domain.detach_device", "domain.update_device", "domain.set_vcpus",
+        "domain.set_memory",
     }
 )  # fmt: skip
 CONNECTION_CALLS = frozenset({"domain.define_xml", "domain.create_xml"})

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .device_edit import attach_device, detach_device, forget_device, settle_device, update_device
     from .document import LiveInfo, check_define, format, parse, secret_fields, summary_of, unknown_in
     from .domain import Domain
-    from .edit import get_metadata, set_description, set_metadata, set_name, set_title, set_vcpus
+    from .edit import get_metadata, set_description, set_memory, set_metadata, set_name, set_title, set_vcpus
     from .summary import DomainSummary
     from .validation import check_name, validate
 
@@ -33,6 +33,7 @@ _HOME = {
     "Domain": "domain",
     "get_metadata": "edit",
     "set_description": "edit",
+    "set_memory": "edit",
     "set_metadata": "edit",
     "set_name": "edit",
     "set_title": "edit",
@@ -57,6 +58,7 @@ __all__ = [
     "parse",
     "secret_fields",
     "set_description",
+    "set_memory",
     "set_metadata",
     "set_name",
     "set_title",

@@ -13,6 +13,8 @@ from .validation import check_name
 
 # In the order of the document, what stands before title, description and metadata
 _BEFORE = ("name", "uuid", "genid", "title", "description", "metadata")
+MOST_KIB = 1 << 50
+"""More than any host has, and what the format can hold."""
 METADATA_BYTES = 1024 * 1024
 
 
@@ -56,6 +58,31 @@ def set_vcpus(xml: bytes | str, count: int, *, maximum: bool = False) -> bytes:
     vcpu.maximum = count if maximum else most
     vcpu.current = now if now != vcpu.maximum else None
     domain.vcpus = None  # states of single processors do not fit the new number
+    return finish(domain)
+
+
+def set_memory(xml: bytes | str, kib: int, *, maximum: bool = False) -> bytes:
+    """Set how much memory (KiB) the guest may use now, or at most.
+
+    Raises: InvalidArgument where it cannot have so much, or where its NUMA cells say how much it has; XmlError.
+    """
+    from .device_edit import finish
+    from .document import parse
+
+    domain = parse(xml)
+    most = domain.memory.kib or 0
+    room = most + sum(module.target.size or 0 for module in domain.devices.memories)
+    if not 1 <= kib <= (MOST_KIB if maximum else room):
+        raise InvalidArgument(
+            f"the domain cannot have {kib} KiB of memory", path="memory_kib", value=kib, allowed=f"1 to {room}",
+            remedy=f"Give it 1 to {room} KiB, or raise the maximum (setmaxmem)",
+        )  # fmt: skip
+    if maximum and domain.cpu is not None and domain.cpu.numa is not None and domain.cpu.numa.cells:
+        raise InvalidArgument("the domain's NUMA cells say how much memory it has", path="memory_kib", value=kib,
+                              remedy="Change <cpu><numa> in its definition")  # fmt: skip
+    now = domain.current_memory.kib or most
+    domain.memory.kib = kib if maximum else most
+    domain.current_memory.kib = min(now, kib) if maximum else kib
     return finish(domain)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from ...config.errors import DeadlineExceeded, MonitorError, Unresponsive, Unsupported
 from ...config.states import State
-from ..abilities import Console, CpuModels, DomainCapabilities, Monitor, Reset, Stats, Suspend
+from ..abilities import Console, CpuModels, DomainCapabilities, MemorySize, Monitor, Reset, Stats, Suspend
 from ..contract import Capability
 from ..facts import GuestEvent, MonitorBack, MonitorStuck, StateChanged
 from .executing import EXECUTING
@@ -161,6 +161,23 @@ async def compares_processors(lab: Lab) -> None:
     await lab.refuses(driver.compare_cpu("<cpu/>"), "a comparison with nothing")
 
 
+async def changes_memory(lab: Lab) -> None:
+    """A guest gets less memory and its own again; more than its maximum is refused and changes nothing."""
+    from ...config.domain import parse
+
+    driver = lab.driver
+    assert isinstance(driver, MemorySize)
+    trial = await lab.start()
+    before = parse(lab.definition_of(trial)).memory.kib or 0
+    less = await lab.soon(driver.set_memory(trial.target, lab.definition_of(trial), before // 2), "set_memory")
+    expect(parse(less).current_memory.kib == before // 2, "the new size is not in the XML")
+    expect(parse(less).memory.kib == before, "the maximum has changed")
+    await lab.refuses(driver.set_memory(trial.target, less, before * 2), "more memory than the maximum")
+    again = await lab.soon(driver.set_memory(trial.target, less, before), "set_memory")
+    expect(parse(again).current_memory.kib == before, "the old size is not in the XML")
+    await lab.end(trial)
+
+
 async def honours_deadlines(lab: Lab) -> None:
     """A hung monitor is said to be stuck, holds no call past its deadline, and can be killed or recover."""
     driver, hang = lab.driver, lab.subject.hang
@@ -222,6 +239,7 @@ OPTIONAL: dict[Capability, tuple[Callable[[Lab], Awaitable[None]], ...]] = {
     Capability.CONSOLE: (carries_a_console,),
     Capability.DOMAIN_CAPABILITIES: (tells_capabilities,),
     Capability.CPU_MODELS: (compares_processors,),
+    Capability.MEMORY: (changes_memory,),
     **EXECUTING,
     **KEEPING,
 }

@@ -56,7 +56,8 @@ class MemoryDriver(Keeping, Driver):
     schemes = ("test",)
     capabilities = frozenset(
         {Capability.SUSPEND, Capability.RESET, Capability.MONITOR, Capability.STATS, Capability.CONSOLE,
-         Capability.DOMAIN_CAPABILITIES, Capability.SAVE, Capability.SNAPSHOTS, Capability.HOTPLUG}
+         Capability.DOMAIN_CAPABILITIES, Capability.SAVE, Capability.SNAPSHOTS, Capability.HOTPLUG,
+         Capability.MEMORY}
     )  # fmt: skip
 
     def __init__(

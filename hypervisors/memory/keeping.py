@@ -145,6 +145,17 @@ class Keeping:
 
         return await self._edit(target, update_device, xml, device, "")
 
+    async def set_memory(self, target: Target, xml: str, kib: int) -> str:
+        """Have the guest use so much memory; it follows at once."""
+        from ...config.domain import set_memory
+
+        changed = set_memory(xml, kib).decode()
+        guest = self._running(target)
+        await self._meet("set_memory", self.env.deadlines.change_s, guest.switches, guest)
+        guest.balloon_kib = kib
+        guest.changed()
+        return changed
+
     async def _edit(
         self, target: Target, edit: Callable[[str, str], bytes], xml: str, device: str, event: str
     ) -> str:

@@ -23,6 +23,7 @@ from ..contract import (
 )
 from ..facts import FactSink
 from .adoption import Adoption
+from .ballooning import Ballooning
 from .cgroup import Grouping
 from .command import Definitions
 from .console import Consoles
@@ -62,7 +63,7 @@ class QemuDriver(Driver):
         {
             Capability.SUSPEND, Capability.RESET, Capability.MONITOR, Capability.STATS, Capability.CONSOLE,
             Capability.DOMAIN_CAPABILITIES, Capability.HOTPLUG, Capability.VCPUS, Capability.SAVE, Capability.SNAPSHOTS,
-            Capability.CPU_MODELS,
+            Capability.CPU_MODELS, Capability.MEMORY,
         }
     )
 
@@ -87,6 +88,7 @@ class QemuDriver(Driver):
         self._power = Power(self._shop, self._endings)
         self._hotplug = Hotplugging(self._shop, self._power, self._emulators)
         self._processors = Processors(self._shop, self._power, self._hotplug)
+        self._ballooning = Ballooning(self._shop, self._power)
         self._saving = Saving(self._shop, self._power)
         self._snapshots = Snapshotting(self._shop, self._endings, self._definitions)
         self._stats = Statistics(self._shop, self._power)
@@ -257,6 +259,10 @@ class QemuDriver(Driver):
     async def set_vcpus(self, target: Target, xml: str, count: int) -> str:
         """Plug processors in or out."""
         return await self._processors.set_vcpus(target, xml, count)
+
+    async def set_memory(self, target: Target, xml: str, kib: int) -> str:
+        """Ask the guest to use so much memory."""
+        return await self._ballooning.set_memory(target, xml, kib)
 
     def changed_handle(self, target: Target, handle: Handle) -> Handle:
         """Put the disks and consoles of a guest, and the files that were taken for it, into its handle."""

@@ -174,3 +174,25 @@ def domain_set_vcpus(
         connection: look only among this connection's domains.
     """
     raise NotImplementedError  # declaration
+
+
+@call(on=Place.DOMAIN, permission="domain:write", libvirt=(30, 31, 204), deadline="change")
+def domain_set_memory(
+    domain: DomainRef,
+    memory_kib: int,
+    live: bool = False,
+    config: bool = False,
+    maximum: bool = False,
+    connection: ConnectionRef | None = None,
+) -> DomainRecord:
+    """Give a domain so much memory: the running guest (which follows when it can), the definition, or both.
+
+    Args:
+        domain: UUID, or name.
+        memory_kib: KiB that the guest may use, up to the maximum of the definition.
+        live: change the running guest; the default where it runs and config is not given.
+        config: change the definition; the default where it does not run.
+        maximum: change the maximum instead, which only the definition can.
+        connection: look only among this connection's domains.
+    """
+    raise NotImplementedError  # declaration

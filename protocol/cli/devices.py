@@ -176,18 +176,6 @@ def change_media(context: Context, options: Namespace) -> int:
     return OK
 
 
-def set_vcpus(context: Context, options: Namespace) -> int:
-    """Change how many processors a domain has."""
-    live, config = where(context, options)
-    with context.progress(f"giving {options.domain} {options.count} processors"):
-        record = context.client.domain.set_vcpus(
-            options.domain, options.count, live, config, options.maximum, context.connection,
-            deadline_s=context.deadline_s or CALL_S,
-        )  # fmt: skip
-    context.done(record, f"Domain '{record['name']}' has {options.count} processors{' at most' * options.maximum}")
-    return OK
-
-
 def devices(context: Context, options: Namespace, kind: str = "") -> list[Any]:
     """Return the devices of the running guest, or of its definition with --config."""
     from ...config.domain.document import parse
@@ -252,9 +240,6 @@ def _of(mac: str | None) -> str:
 
 
 VERBS = (
-    Verb("setvcpus", "Change how many virtual processors a domain has.", set_vcpus,
-         (DOMAIN, positional("count", "how many", metavar="COUNT", type=int),
-          flag("--maximum", "the most there can be, in the definition"), *WHERE)),
     Verb("attach-device", "Add a device, described by an XML file, to a domain.", attach_device,
          (DOMAIN, DEVICE, *WHERE)),
     Verb("detach-device", "Take a device away from a domain; waits for the guest to let go.", detach_device,

@@ -14,8 +14,8 @@ MODULES: dict[str, tuple[str, ...]] = {
     "devices": (
         "attach-device", "detach-device", "detach-device-alias", "update-device", "attach-disk", "detach-disk",
         "attach-interface", "detach-interface", "domif-setlink", "change-media",
-        "setvcpus",
     ),
+    "sizes": ("setvcpus", "setmem", "setmaxmem"),
     "keeping": (
         "save", "restore", "snapshot-create-as", "snapshot-list", "snapshot-current", "snapshot-revert",
         "snapshot-delete",

@@ -71,6 +71,7 @@ CALLS: dict[str, tuple[bool, str]] = {
     "domain.detach_device": (False, "change"),
     "domain.update_device": (False, "change"),
     "domain.set_vcpus": (False, "change"),
+    "domain.set_memory": (False, "change"),
     "events.subscribe": (False, "query"),
     "events.unsubscribe": (False, "query"),
     "events.list": (True, "query"),

@@ -1187,6 +1187,30 @@ class DomainCalls:
         result: DomainRecord = await self._caller.call("domain.set_vcpus", params, deadline_s)
         return result
 
+    async def set_memory(
+        self,
+        domain: str,
+        memory_kib: int,
+        live: bool = False,
+        config: bool = False,
+        maximum: bool = False,
+        connection: str | None = None,
+        *,
+        deadline_s: float | None = None,
+    ) -> DomainRecord:
+        """Give a domain so much memory: the running guest (which follows when it can), the definition, or both."""
+        params: dict[str, Any] = {"domain": domain, "memory_kib": memory_kib}
+        if live:
+            params["live"] = live
+        if config:
+            params["config"] = config
+        if maximum:
+            params["maximum"] = maximum
+        if connection is not None:
+            params["connection"] = connection
+        result: DomainRecord = await self._caller.call("domain.set_memory", params, deadline_s)
+        return result
+
 
 class EventsCalls:
     """The calls of the group events, by name."""

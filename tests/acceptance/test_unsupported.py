@@ -22,6 +22,7 @@ KINDS = ("qemu", "lxc", "xen", "bhyve", "vz", "vbox", "vmwarews", "vmwareplayer"
 LIVE = {
     "domain.attach_device": Capability.HOTPLUG, "domain.detach_device": Capability.HOTPLUG,
     "domain.update_device": Capability.HOTPLUG, "domain.set_vcpus": Capability.VCPUS,
+    "domain.set_memory": Capability.MEMORY,
     "connection.get_capabilities": Capability.DOMAIN_CAPABILITIES,
     "connection.get_domain_capabilities": Capability.DOMAIN_CAPABILITIES,
     "connection.get_cpu_models": Capability.CPU_MODELS,

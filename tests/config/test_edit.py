@@ -85,3 +85,18 @@ def test_metadata_fragments_are_read_with_the_same_care() -> None:
     for fragment in ("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "<a>", "plain", "<a/><b/>"):
         with pytest.raises(XmlError):
             domain.set_metadata(XML, URI, "k", fragment)
+
+
+def test_memory_changes_within_its_maximum_and_what_cells_have_stays() -> None:
+    whole = XML.replace(b">1<", b">4096<").replace(b"<gadget/>", b"<os><type>hvm</type></os><gadget/>")
+    xml = domain.set_memory(whole, 1024)
+    model = domain.parse(xml)
+    assert (model.current_memory.kib, model.memory.kib) == (1024, 4096)
+    model = domain.parse(domain.set_memory(xml, 512, maximum=True))
+    assert (model.current_memory.kib, model.memory.kib) == (512, 512)
+    for kib in (0, 4097, -1):
+        with pytest.raises(InvalidArgument, match="memory"):
+            domain.set_memory(xml, kib)
+    cells = b"<cpu><numa><cell id='0' cpus='0' memory='4096' unit='KiB'/></numa></cpu>"
+    with pytest.raises(InvalidArgument, match="NUMA"):
+        domain.set_memory(xml.replace(b"<gadget/>", cells), 8192, maximum=True)

@@ -54,7 +54,8 @@ def test_every_call_of_the_catalogue_compiles_and_takes_its_defaults() -> None:
     samples = {
         "domain": "d", "xml": "<domain/>", "name": "n", "uuid": "u", "id": 1, "states": ["running"],
         "client": 1, "subscription": 1, "limits": {}, "level": "info", "type": "title", "value": "v",
-        "new_name": "n", "path": "/p", "device": "<rng/>", "count": 1, "autostart": True, "command": "c",
+        "new_name": "n", "path": "/p", "device": "<rng/>", "count": 1, "memory_kib": 1024,
+        "autostart": True, "command": "c",
         "documents": [],
         "argv": ["true"],
     }  # fmt: skip

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from mechane.config.domain.document import parse
 from mechane.hypervisors.abilities import ConsoleChannel
 from mechane.hypervisors.facts import Exited, GuestEvent, StateChanged
 from mechane.tests.guest.xml import guest_xml
 from mechane.tests.hypervisors.qemu.env import node, run, until
+from mechane.tests.hypervisors.qemu.linux import Linux
 
 pytestmark = pytest.mark.qemu
 UUID = "6e27d4a0-7dbb-4b6b-b7a4-d7dbe7dbbd01"
@@ -78,5 +80,23 @@ def test_a_guest_sees_the_processor_of_its_host_model(short_tmp: Path, guest_ima
             await hear(channel, b"\r\n1\r\n0\r\n1\r\n")
             channel.close()
             await n.destroy(target, facts)
+
+    run(body())
+
+
+def test_a_guest_gives_memory_away_and_takes_it_back(short_tmp: Path, guest_image: tuple[Path, Path]) -> None:
+    async def body() -> None:
+        async with node(short_tmp) as n:
+            guest = await Linux.boot(n, guest_image, memory_mib=192)
+            before = parse(guest.xml).memory.kib or 0
+
+            async def current_kib() -> int:
+                return int((await guest.ask("query-balloon"))["actual"]) // 1024
+
+            for kib in (before - 65536, before):
+                guest.xml = await n.driver.set_memory(guest.target, guest.xml, kib)
+                async with asyncio.timeout(BOOT_S):
+                    while await current_kib() != kib:
+                        await asyncio.sleep(0.05)
 
     run(body())

@@ -1,12 +1,13 @@
 """Devices, plans and views on the command line, with real QEMU guests behind a real node."""
 
 import json
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mechane.protocol.cli import exits
+from mechane.protocol.cli import exits, sizes
 from mechane.protocol.cli.main import main
 from mechane.tests.guest.xml import idle_xml
 from mechane.tests.protocol.cli.conftest import Cli
@@ -207,6 +208,40 @@ def test_processors(cli: Cli) -> None:
     cli.node.kill()
     cli.node.start()
     assert cli.json("dominfo", "vm")["vcpus"] == 5
+
+
+@pytest.mark.qemu
+def test_memory(cli: Cli) -> None:
+    cli.ok("define", written(cli, guest()))
+    cli.ok("start", "vm")
+    assert "has 24576 KiB" in cli.ok("setmem", "vm", "24M")
+    assert cli.json("dominfo", "vm")["memory_kib"] == 24576
+    assert "<currentMemory unit='KiB'>24576<" in cli.ok("dumpxml", "vm")
+    assert "<currentMemory unit='KiB'>32768<" in cli.ok("dumpxml", "vm", "--inactive")
+    for words in (("setmem", "vm", "1G"), ("setmem", "vm", "0"), ("setmaxmem", "vm", "64M", "--live")):
+        assert cli.run(*words)[0] == exits.FAILED, words
+    cli.ok("setmem", "vm", "20MiB", "--persistent")
+    cli.ok("setmaxmem", "vm", "65536")
+    stored = cli.ok("dumpxml", "vm", "--inactive")
+    assert "<memory unit='KiB'>65536<" in stored and "<currentMemory unit='KiB'>20480<" in stored
+    cli.ok("destroy", "vm", "--grace", "0")
+    cli.ok("setmem", "vm", "40960")
+    assert cli.json("dominfo", "vm")["memory_kib"] == 40960
+    bare = guest().replace("<memballoon model='virtio'/>", "<memballoon model='none'/>")
+    cli.ok("define", written(cli, bare))
+    cli.ok("start", "vm")
+    assert "no memory balloon" in cli.run("setmem", "vm", "16M")[2]
+
+
+@pytest.mark.parametrize(("text", "kib"), [("1", 1), ("512M", 524288), ("2GiB", 2 << 20), ("1MB", 977), ("1b", 1)])
+def test_sizes_are_read_as_virsh_reads_them(text: str, kib: int) -> None:
+    assert sizes.kib(text) == kib
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5G", "5 M", "1X", "9" * 30])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(ArgumentTypeError):
+        sizes.kib(text)
 
 
 @pytest.mark.qemu
