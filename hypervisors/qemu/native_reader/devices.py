@@ -11,7 +11,7 @@ from ....config.domain.features import FeatureState
 from . import disks, displays, hostdevs, interfaces, memory, peripherals, ports, sounds
 from .chardevs import read_backend
 from .controllers import read_controller
-from .places import CONTROLLERS
+from .places import CONTROLLERS, MMIO
 from .reading import Reading, UnmappedError
 from .values import Props
 
@@ -51,6 +51,14 @@ READERS: dict[str, Reader] = {
     "scsi-generic": hostdevs.read_scsi_generic,
     **dict.fromkeys(memory.MODULES, memory.read_module),
 }  # fmt: skip
+
+
+def choose_transport(props: Props) -> None:
+    """Put a virtio device on mmio, which is no PCI device, under the name of its kind, with the place that says so."""
+    base = props.peek("driver").removesuffix("-device")
+    if props.peek("driver").startswith("virtio-") and base != props.peek("driver") and f"{base}-pci" in READERS:
+        props.drop("driver", "bus")
+        props.pairs += [("driver", f"{base}-pci"), ("bus", MMIO)]
 
 
 def choose_generation(props: Props) -> None:

@@ -8,7 +8,7 @@ import uuid
 from ....config.domain.clock import Timer
 from ....config.domain.controller import Controller
 from ....config.domain.cpu import Cpu
-from ....config.domain.features import DirtyRing, FeatureState, Ioapic, Kvm, Smm, Tcg
+from ....config.domain.features import DirtyRing, FeatureState, Gic, Ioapic, Kvm, Smm, Tcg
 from ....config.domain.lifecycle import Pm, SuspendMode
 from ....config.domain.memory import MemoryBacking
 from ....config.domain.os import Bios, Loader
@@ -119,6 +119,8 @@ def _read_features(reading: Reading, machine: Props) -> None:
         state = machine.flag(name)
         if state is not None:
             setattr(features, name, Smm(state=state) if name == "smm" else FeatureState(state=state))
+    if machine.peek("gic-version") in ("2", "3", "host"):
+        features.gic = Gic(version=machine.take("gic-version"))
     chip = machine.take("kernel-irqchip")
     if chip in ("split", "on"):
         features.ioapic = Ioapic(driver="qemu" if chip == "split" else "kvm")

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 
-from ....config.domain.address import CcidAddress, DriveAddress, IsaAddress, PciAddress, UsbAddress, VirtioSerialAddress
+from ....config.domain.address import (
+    BareAddress,
+    CcidAddress,
+    DriveAddress,
+    IsaAddress,
+    PciAddress,
+    UsbAddress,
+    VirtioSerialAddress,
+)
 from ....config.domain.device import AcpiIndex, Device, VirtioDriver
 from .placement import DEVICES
 from .reading import Reading
@@ -26,6 +34,7 @@ CONTROLLERS = {
 """Devices that others sit on, and the type of controller that each is."""
 COMPANIONS = ("ich9-usb-uhci1", "ich9-usb-uhci2", "ich9-usb-uhci3")
 PORTS = ("pcie-root-port", "ioh3420", "xio3130-downstream", "x3130-upstream")
+MMIO = "virtio-mmio"
 ROOTS = ("pci.0", "pcie.0", "pci", "pcie")
 TAIL = re.compile(r"(\d+)\Z")
 HIGHEST = 255
@@ -101,6 +110,10 @@ class Places:
 def pci_place(reading: Reading, device: Device, props: Props) -> None:
     """Read bus and address of a PCI device; without an address it gets the one that QEMU gives it."""
     bus, place = props.peek("bus"), props.peek("addr")
+    if bus == MMIO:
+        props.drop("bus")
+        device.address = BareAddress(type=MMIO)
+        return
     index = reading.places.find(bus, "pci") if bus else 0
     if index is not None:
         if place:

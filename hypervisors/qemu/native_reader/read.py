@@ -21,6 +21,7 @@ from .places import Places
 from .reading import BACKENDS, Reading
 from .shell import Invocation, read_shell
 
+X86 = ("x86_64", "i386")
 OWN_VARIABLES = ("LC_ALL", "LANG", "PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "QEMU_AUDIO_DRV", "TMPDIR",
                  "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")
 """Variables that the node gives to the emulators that it starts."""
@@ -76,6 +77,7 @@ def _gather(reading: Reading) -> None:
     reading.devices = [reading.props(option, "driver") for option in reading.each("device")]
     for props in reading.devices:
         props.pairs = [(name, value) for name, value in props.pairs if (name, value) != ("hotplugged", "off")]
+        devices.choose_transport(props)
         devices.choose_generation(props)
 
 
@@ -125,6 +127,9 @@ def _add_defaults(reading: Reading) -> None:
     """Add what QEMU gives a guest by itself, unless -nodefaults; and say what the guest does not have."""
     found = reading.domain.devices
     plain = not reading.each("nodefaults")
+    if plain and reading.emulator_arch not in X86:
+        reading.note("what QEMU gives a guest of this machine by itself is left out: add what it needs")
+        plain = False
     if plain and not found.videos and not reading.vga_given:
         video = Video(model=VideoModel(type="vga"))
         reading.placement.add(GRAPHICS, 0, video)

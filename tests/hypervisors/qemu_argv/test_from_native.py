@@ -243,6 +243,22 @@ def test_a_processor_with_an_empty_feature() -> None:
     }  # fmt: skip
 
 
+def test_another_architecture() -> None:
+    domain, notes = read(
+        "qemu-system-aarch64 -M virt,gic-version=3 -cpu cortex-a72 -m 1G -nographic -kernel /Image "
+        "-append console=ttyAMA0 -drive if=none,file=/root.img,format=raw,id=hd0 -device virtio-blk-device,drive=hd0 "
+        "-netdev user,id=n -device virtio-net-device,netdev=n"
+    )
+    assert (domain.os.type.arch, domain.os.type.machine, domain.cpu and domain.cpu.model.name) == (
+        "aarch64", "virt", "cortex-a72"
+    )  # fmt: skip
+    for device in (domain.devices.disks[0], domain.devices.interfaces[0]):
+        assert device.address is not None and device.address.type == "virtio-mmio"
+    assert not domain.devices.videos and len(domain.devices.interfaces) == 1
+    assert domain.features.gic is not None and domain.features.gic.version == "3"
+    assert not kept(domain) and "by itself is left out" in notes
+
+
 def test_old_and_short_words() -> None:
     domain, notes = read(
         f"{QEMU} -nodefaults -snapshot -balloon virtio -usbdevice host:046d:c077 -usbdevice host:3.14 "
