@@ -50,9 +50,9 @@ def read_displays(reading: Reading) -> None:
         reader(reading, reading.props(option, implied))
     graphics = reading.domain.devices.graphics
     keymap = reading.last("k")
-    for item in graphics:
-        if keymap and item.type in ("vnc", "spice"):
-            item.keymap = keymap
+    shown = next((item for item in graphics if item.type in ("vnc", "spice")), None)
+    if keymap and shown is not None:
+        shown.keymap = keymap  # QEMU has one for all of them
     full = bool(reading.each("full-screen"))
     for item in graphics:
         if full and item.type == "sdl":
