@@ -139,11 +139,15 @@ def _without_redirections(words: list[str], notes: list[str]) -> list[str]:
             kept.append(word)
             place += 1
             continue
-        if kept and kept[-1] in ("0", "1", "2") and not (len(kept) > 1 and kept[-2].startswith("-")):
+        if kept and kept[-1] in ("0", "1", "2") and (len(kept) < 2 or not _takes_value(kept[-2])):
             word = kept.pop() + word  # the descriptor that is redirected
         notes.append(f"{word}{words[place + 1] if place + 1 < len(words) else ''}: left out, the node keeps the log")
         place += 2
     return kept
+
+
+def _takes_value(word: str) -> bool:
+    return word.startswith("-") and word.lstrip("-") in VALUES
 
 
 def _refusal(why: str) -> InvalidArgument:

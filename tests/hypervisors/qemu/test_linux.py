@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from mechane.config.domain.document import parse
 from mechane.hypervisors.abilities import ConsoleChannel
 from mechane.hypervisors.facts import Exited, GuestEvent, StateChanged
+from mechane.hypervisors.qemu.native import from_native
 from mechane.tests.guest.xml import guest_xml
 from mechane.tests.hypervisors.qemu.env import node, run, until
 from mechane.tests.hypervisors.qemu.linux import Linux
@@ -98,5 +100,29 @@ def test_a_guest_gives_memory_away_and_takes_it_back(short_tmp: Path, guest_imag
                 async with asyncio.timeout(BOOT_S):
                     while await current_kib() != kib:
                         await asyncio.sleep(0.05)
+
+    run(body())
+
+
+def test_a_command_line_that_somebody_had_boots(short_tmp: Path, guest_image: tuple[Path, Path]) -> None:
+    kernel, initrd = guest_image
+    short_tmp.chmod(0o711)
+    disk = short_tmp / "disk.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(disk), "8M"], check=True, timeout=30)
+    text = (
+        f"DIR={short_tmp}\nsudo qemu-system-x86_64 -m 128 -kernel {kernel} -initrd {initrd} \\\n"
+        "  -append 'console=ttyS0 quiet' -nographic -drive file=$DIR/disk.qcow2,if=virtio "
+        "-nic user,model=virtio-net-pci -no-reboot 2>/dev/null\n"
+    )
+
+    async def body() -> None:
+        async with node(short_tmp) as n:
+            target, _, facts = await n.start(from_native(text), name="linux", uuid=UUID)
+            channel = await n.driver.open_console(target, None)
+            await hear(channel, PROMPT)
+            os.write(channel.fd, b"cat /sys/block/vda/size; ls /sys/bus/pci/drivers/virtio-pci\r")
+            await hear(channel, b"\r\n16384\r\n")
+            channel.close()
+            await n.destroy(target, facts)
 
     run(body())

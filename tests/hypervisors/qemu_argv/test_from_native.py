@@ -96,12 +96,14 @@ def test_a_script_with_all_that_a_shell_has() -> None:
     [
         ("CMD=qemu-system-x86_64\nCMD+=' -m 64'\n$CMD -nodefaults", 64),
         ("Q=/usr/bin/qemu-system-x86_64\nsudo -E ${Q} -m 64 -nodefaults >/dev/null &", 64),
-        ("\tqemu-system-x86_64 $(QEMUFLAGS) -m 64", 64), ("qemu-system-x86_64.exe -m 64\r\n", 64),
+        ("\tqemu-system-x86_64 $(QEMUFLAGS) -m 64", 64), (f"{QEMU} -m 2 >/x", 2),
+        (f"{QEMU} -no-reboot 2>/x", 128), ("qemu-system-x86_64.exe -m 64\r\n", 64),
         ("A=x\nA=$A$A\nA=$A$A\nqemu-system-x86_64 -name $A", 128), ("if x; then\n  exec kvm -m 64;\nfi", 64),
     ],
 )  # fmt: skip
 def test_calls_are_found(text: str, memory: int) -> None:
-    assert read(text)[0].memory.kib == memory * 1024
+    domain, _ = read(text)
+    assert domain.memory.kib == memory * 1024 and not domain.devices.disks
 
 
 PROXMOX = (
