@@ -80,7 +80,7 @@ class QemuDriver(Driver):
         self._emulators = Emulators(self._shop)
         self._kvm = KvmProbe(self._shop)
         self._grouping = Grouping(self._shop)
-        tables = ProcessorTables(self._shop)
+        tables = self._tables = ProcessorTables(self._shop)
         self._starter = Starter(
             self._shop, self._emulators, self._kvm, self._endings, self._definitions, self._grouping, Settler(tables)
         )
@@ -131,6 +131,7 @@ class QemuDriver(Driver):
             task.cancel()
         self._grouping.close()
         await self._emulators.close()
+        await self._tables.close()
         for guest in self._endings.guests.values():
             guest.live = False
             if guest.monitor is not None:

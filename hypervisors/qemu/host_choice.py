@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from ...config.errors import ConfigUnsupported, InvalidArgument
 from .capabilities import EmulatorCapabilities, MachineType
 from .emulators import Emulators
 from .kvm import KvmProbe
 
+ARCHITECTURE = re.compile(r"[a-z0-9_]{1,32}\Z")
 BINARIES = {"i686": "i386"}
 """Architectures whose emulator has another name."""
 
@@ -20,9 +23,16 @@ class HostChoice:
         self._default = default
 
     def path(self, emulator: str | None, arch: str | None) -> str:
-        """Return the emulator's path: the given one, the architecture's, or the host's own."""
+        """Return the emulator's path: the given one, the architecture's, or the host's own.
+
+        Raises:
+            InvalidArgument: that is no name of an architecture.
+        """
         if emulator:
             return emulator
+        if arch and not ARCHITECTURE.match(arch):
+            raise InvalidArgument(f"{arch[:40]!r} is no architecture", remedy="use a name such as x86_64",
+                                  path="params.arch", value=arch[:40])  # fmt: skip
         return f"/usr/bin/qemu-system-{BINARIES.get(arch, arch)}" if arch else self._default
 
     async def choose(

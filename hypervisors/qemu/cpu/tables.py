@@ -7,6 +7,7 @@ most that can be had. On x86 there is neither a comparison nor a baseline in QEM
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -27,6 +28,8 @@ from .models import IGNORED, Processor, ProcessorModel, ProcessorTable
 
 FORMAT = 1
 KEPT = 16
+CLOSE_S = 2.0
+"""Seconds that an emulator which is asked may take to end, when the driver is closed."""
 MOST = {"tcg": "max", "kvm": "host"}
 """The model that has all that an accelerator gives."""
 UNNAMED = ("max", "host", "base")
@@ -36,12 +39,13 @@ SWITCHES = frozenset({"full-width-write", "migratable", "pmu", "lmce"})
 
 
 class ProcessorTables:
-    """The tables by emulator and accelerator; each is asked for once. Loop's thread."""
+    """The tables by emulator and accelerator; each is asked for once, who asks meanwhile waits. Loop's thread."""
 
     def __init__(self, shop: Workshop) -> None:
         self._shop = shop
         self._folder = shop.env.state_dir / "emulators"
         self._known: LRUCache[tuple[EmulatorKey, str], ProcessorTable] = LRUCache(KEPT)
+        self._asking: dict[tuple[EmulatorKey, str], asyncio.Task[ProcessorTable]] = {}
 
     async def get(self, key: EmulatorKey, accel: str) -> ProcessorTable:
         """Return what an emulator knows of processors, asking it where that is not known.
@@ -55,15 +59,36 @@ class ProcessorTables:
             Unsupported: it cannot expand models: it is not for x86, or too old.
         """
         found = self._known.get((key, accel))
-        if found is None:
-            stamp = self._stamp(key, accel)
-            file = self._folder / (hashlib.sha256(f"{key.path} {accel}".encode()).hexdigest()[:16] + ".cpu.json")
-            found = await self._shop.blocking(_load, file, stamp)
-            if found is None:
-                found = await self._ask(key, accel)
-                await self._shop.blocking(_save, file, stamp, found)
-            self._known[key, accel] = found
+        if found is not None:
+            return found
+        task = self._asking.get((key, accel))
+        if task is None:
+            task = self._asking[key, accel] = self._shop.env.loop.create_task(self._learn(key, accel))
+            task.add_done_callback(lambda done: self._learnt((key, accel), done))
+        return await asyncio.shield(task)
+
+    def _learnt(self, what: tuple[EmulatorKey, str], task: asyncio.Task[ProcessorTable]) -> None:
+        self._asking.pop(what, None)
+        if not task.cancelled() and task.exception() is None:
+            self._known[what] = task.result()
+
+    async def _learn(self, key: EmulatorKey, accel: str) -> ProcessorTable:
+        stamp = self._stamp(key, accel)
+        file = self._folder / (hashlib.sha256(f"{key.path} {accel}".encode()).hexdigest()[:16] + ".cpu.json")
+        stored = await self._shop.blocking(_load, file, stamp)
+        if isinstance(stored, ProcessorTable):
+            return stored
+        found = await self._ask(key, accel)
+        await self._shop.blocking(_save, file, stamp, found)
         return found
+
+    async def close(self) -> None:
+        """Give up on questions that run; their processes are ended."""
+        tasks = list(self._asking.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_S)
 
     def _stamp(self, key: EmulatorKey, accel: str) -> list[Any]:
         """Return what a table depends on: with KVM the host too, whose kernel and microcode change at a boot."""

@@ -1,5 +1,6 @@
 """Processors with the real QEMU: models, comparison, baseline, domain capabilities, host-model at a start."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from mechane.config.domain.document import parse
 from mechane.config.errors import ConfigUnsupported, CpuIncompatible, InvalidArgument, StartFailed, XmlError
 from mechane.config.xml.node import XmlNode
 from mechane.config.xml.reader import read
+from mechane.hypervisors.qemu import probe
 from mechane.hypervisors.qemu.cpu import tables
 from mechane.hypervisors.qemu.cpu.host import read_host_cpu
 from mechane.tests.guest.xml import idle_xml
@@ -167,6 +169,8 @@ def test_comparisons_and_baselines(short_tmp: Path) -> None:
             kept = await driver.baseline_cpu(["<cpu><model>486</model><feature name='invtsc'/></cpu>"],
                                              expand=True, migratable=True)  # fmt: skip
             assert "invtsc" not in kept["require"]
+            with pytest.raises(InvalidArgument, match="no architecture"):
+                await driver.get_cpu_models("../x86_64")
             host = await driver.compare_cpu("<cpu><model>486</model></cpu>")
             assert host["result"] == "superset"
 
@@ -204,7 +208,17 @@ def test_processors_are_asked_for_once(short_tmp: Path, monkeypatch: pytest.Monk
     async def body() -> None:
         async with node(short_tmp) as n:
             key = (await n.driver._emulators.get(QEMU)).key
-            first = await tables.ProcessorTables(n.driver._shop).get(key, "tcg")
+            asked: list[str] = []
+            real = probe.converse
+
+            async def counted(*arguments: Any, **options: Any) -> Any:
+                asked.append(options["accel"])
+                return await real(*arguments, **options)
+
+            monkeypatch.setattr(tables, "converse", counted)
+            fresh = tables.ProcessorTables(n.driver._shop)
+            first, second = await asyncio.gather(fresh.get(key, "tcg"), fresh.get(key, "tcg"))
+            assert first is second and asked == ["tcg"]
 
             async def never(*_: object, **__: object) -> None:
                 raise AssertionError("it was asked again")
