@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ....config.domain.address import PciAddress
 from ....config.domain.controller import Controller, ControllerTarget, Master, PciModel
 from ..argv.controllers import SCSI_DRIVERS, USB_DRIVERS
 from ..argv.plan.pci import MODEL_NAMES
@@ -91,11 +92,32 @@ READERS = {
 }  # fmt: skip
 
 
+ICH9_SLOT = 0x1D
+ICH9 = (("ich9-ehci1", 7, None), ("ich9-uhci1", 0, 0), ("ich9-uhci2", 1, 2), ("ich9-uhci3", 2, 4))
+"""The USB controllers that q35 has with -usb: model, function, and first port (QEMU's hw/usb/hcd-ehci-pci.c)."""
+
+
+def _add_machines_usb(reading: Reading) -> None:
+    """Add the controllers that a machine has with -usb."""
+    controllers = reading.domain.devices.controllers
+    if not reading.places.express:
+        controllers.append(Controller(type="usb", index=0, model="piix3-uhci"))
+        return
+    for model, function, port in ICH9:
+        item = Controller(type="usb", index=0, model=model)
+        item.master = Master(startport=port) if port is not None else None
+        item.address = PciAddress(type="pci", domain=0, bus=0, slot=ICH9_SLOT, function=function)
+        item.address.multifunction = True if not function else None
+        controllers.append(item)
+
+
 def say_what_is_absent(reading: Reading) -> None:
     """Say that there is no USB controller, so that nobody adds one."""
     devices = reading.domain.devices
     usb = reading.machine.flag("usb")
     if reading.each("usb") or usb:
+        if not any(item.type == "usb" for item in devices.controllers):
+            _add_machines_usb(reading)
         return
     if not any(item.type == "usb" for item in devices.controllers) and not _needs_usb(reading):
         devices.controllers.append(Controller(type="usb", index=0, model="none"))

@@ -36,6 +36,8 @@ LINES = {
              "-device virtio-net-pci,netdev=n,bus=rp1 -netdev user,id=n "
              "-device pcie-root-port,id=rp2,chassis=2,port=2 -device nvme,drive=d,serial=abc,bus=rp2 "
              "-drive file=A,if=none,id=d,format=raw",
+    "usb": "-M q35 -m 256 -nodefaults -usb -device usb-tablet,port=1 -vga std",
+    "usb of pc": "-m 256 -nodefaults -machine usb=on -device usb-kbd,port=2 -device usb-mouse,port=1 -vga std",
     "modules": "-m size=256M,slots=3,maxmem=2G -nodefaults -object memory-backend-ram,id=m0,size=256M "
                "-numa node,memdev=m0 -object memory-backend-ram,id=m1,size=128M -device pc-dimm,memdev=m1,id=dimm0",
     "sata": "-m 256 -nodefaults -device ahci,id=ahci0 -drive file=A,if=none,id=d,format=raw "
@@ -53,7 +55,8 @@ def plain(machine: Machine) -> list[str]:
     found = []
     for line in machine.devices:
         bus, _, rest = re.sub(r"#\S*", "", line).partition("/")
-        found.append(f"{'BUS' if bus in ids or bus.partition('.')[0] in ids else bus}/{rest}")
+        named = bus in ids or bus.partition(".")[0] in ids or bus in ("usb.0", "usb-bus.0")
+        found.append(f"{'BUS' if named else bus}/{rest}")
     return sorted(found)
 
 
