@@ -75,6 +75,7 @@ class BhyveDriver(FixedCapabilities, ToolDriver):
         self._machines: set[str] = set()
         self._consoles: dict[str, list[Callable[[], None]]] = {}
         self._old = False
+        self._tsc_hz = 0
 
     def _name(self, tool: str) -> str:
         return str(self.env.settings.get(tool, tool))
@@ -272,12 +273,15 @@ class BhyveDriver(FixedCapabilities, ToolDriver):
         kept = self._kept.get(target.uuid)
         domain = parse(kept.xml) if kept is not None else None
         vcpus = domain.vcpu.maximum or 1 if domain is not None else 1
-        tools = [self._name(tool) for tool in ("bhyvectl", "ps", "sysctl", "netstat")]
+        tools = [self._name("bhyvectl"), self._name("ps"), "" if self._tsc_hz else self._name("sysctl"),
+                 self._name("netstat")]  # fmt: skip
         words = [target.name, self._folder(target.uuid), str(vcpus), *tools, *(kept.taps if kept is not None else ())]
         result = await self.tool(["sh", "-c", statistics.SCRIPT, "sh", *words], target=target,
                                  verb="bhyvectl --get-stats", deadline_s=deadline_s)  # fmt: skip
         memory_kib = domain.memory.kib or 0 if domain is not None else 0
-        return statistics.stats_of(statistics.seen(result), groups, vcpus, memory_kib)
+        found = statistics.seen(result)
+        self._tsc_hz = found.frequency = found.frequency or self._tsc_hz
+        return statistics.stats_of(found, groups, vcpus, memory_kib)
 
     async def open_console(self, target: Target, device: str | None) -> ConsoleChannel:
         """Open the host's side of a serial port; it is closed when the guest has ended."""

@@ -24,7 +24,7 @@ p=$(cat "$folder/pid" 2>/dev/null)
 case "$(ps -ww -o args= -p "$p" 2>/dev/null)" in
   *"$name"*) "$ps" -o usertime= -o systime= -o rss= -p "$p" | sed 's/^/ps /';;
 esac
-"$sysctl" -n machdep.tsc_freq 2>/dev/null | sed 's/^/tsc /'
+[ -z "$sysctl" ] || "$sysctl" -n machdep.tsc_freq 2>/dev/null | sed 's/^/tsc /'
 n=0
 while [ $n -lt "$count" ]; do
   "$ctl" "--vm=$name" "--cpu=$n" --get-stats || exit 1
@@ -32,7 +32,7 @@ while [ $n -lt "$count" ]; do
 done
 for tap; do "$netstat" --libxo json -bnI "$tap" | tr -d '\\n' | sed 's/^/net /'; echo; done
 echo end"""
-"""Arguments: machine, folder, processors, bhyvectl, ps, sysctl, netstat, then the taps."""
+"""Arguments: machine, folder, processors, bhyvectl, ps, sysctl (empty where the frequency is known), netstat, taps."""
 RUNTIME, RESIDENT = "vcpu total runtime", "Resident memory"
 NS = 1_000_000_000
 CARD = {"sent-bytes": "rx.bytes", "sent-packets": "rx.pkts", "send-errors": "rx.errs", "received-bytes": "tx.bytes",
