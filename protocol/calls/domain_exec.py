@@ -14,7 +14,8 @@ def domain_exec(
     """Run a command in a running guest's namespaces, as its root, and answer its exit code and output.
 
     The command holds nothing up: other calls to the domain go on beside it. At the deadline,
-    or when it is cancelled, it is killed with its process group.
+    or when it is cancelled, it is killed with its process group. Other users of the host may
+    see its arguments and variables in the list of processes: hand secrets over by stdin.
 
     Args:
         domain: UUID, or name.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..records import DomainInfo, DomainRecord, DomainState
+    from ..records import DomainInfo, DomainRecord, DomainState, ExecAnswer
     from .methods_sync import DomainCalls
     from .streams import Stream
 
@@ -102,6 +102,14 @@ class Domain:
         """Wait until it is in one of these states."""
         self.record = self._calls.wait(self.uuid, states, deadline_s=deadline_s)
         return self.record
+
+    def exec(self, argv: list[str], *, stdin: bytes = b"", deadline_s: float | None = None) -> ExecAnswer:
+        """Run a command in it as its root, and return exit code and output."""
+        return self._calls.exec(self.uuid, argv, stdin, deadline_s=deadline_s)
+
+    def open_exec(self, argv: list[str], *, rows: int = 24, columns: int = 80) -> Stream:
+        """Run a command in it on a terminal, as a stream of bytes both ways."""
+        return self._calls.open_exec(self.uuid, argv, None, rows, columns)
 
     def open_console(self, device: str | None = None, *, force: bool = False) -> Stream:
         """Open a console as a stream of bytes both ways."""

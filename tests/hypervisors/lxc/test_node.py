@@ -1,12 +1,17 @@
 """A node with containers: transient ones, those that start with it, and those that others define."""
 
+import contextlib
+import os
+import pty
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import mechane
 from mechane.tests.hypervisors.lxc import boxes
 from mechane.tests.support.node import NodeProcess
 from mechane.tests.support.rpc import Rpc, RpcError
@@ -179,3 +184,40 @@ def test_a_terminal_is_hung_up_when_its_client_leaves(running: NodeProcess) -> N
     with running.connect() as rpc:
         wait_until(lambda: b"8765" not in rpc.call("domain.exec", domain="box", argv=["ps"])["stdout"], 10,
                    "the end of what ran on the terminal")  # fmt: skip
+
+
+def test_the_command_line_gives_a_terminal(running: NodeProcess) -> None:
+    """A person at a terminal: the command has one of the same size, keys go through, its end ends all."""
+    argv = [sys.executable, "-c", "import sys; from mechane.__main__ import mechane; sys.exit(mechane())",
+            "--socket", str(running.socket), "exec", "box", "--", "sh", "-c",
+            "stty size; read a; echo got-$a"]  # fmt: skip
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (31, 97))
+    process = subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    heard = bytearray()
+
+    def hear(word: bytes) -> bool:
+        with contextlib.suppress(OSError):  # nothing now, or the end
+            heard.extend(os.read(ours, 4096))
+        return word in heard
+
+    try:
+        wait_until(lambda: hear(b"31 97"), 15, "the size of the terminal")
+        os.write(ours, b"key\r")
+        wait_until(lambda: hear(b"got-key"), 15, "what was typed")
+        assert process.wait(15) == 0
+        assert b"Escape character is ^]" in heard
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def test_the_python_client_runs_commands(running: NodeProcess) -> None:
+    with mechane.connect(str(running.socket)) as client:
+        box = client.lookup("box")
+        assert box.exec(["cat"], stdin=b"\0x")["stdout"] == b"\0x"
+        with box.open_exec(["echo", "hello"]) as stream:
+            assert b"hello" in stream.read(10)
