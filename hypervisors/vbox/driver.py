@@ -22,14 +22,26 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ...config.errors import Busy, InvalidArgument, MechaneError, NotFound, OperationInvalid, StartFailed
+from ...config.domain.document import parse
+from ...config.errors import (
+    Busy,
+    InvalidArgument,
+    MechaneError,
+    NotFound,
+    OperationInvalid,
+    StartFailed,
+    Unsupported,
+)
 from ...config.states import State
+from ..abilities import ConsoleChannel
 from ..contract import Capability, DriverEnv, HypervisorInfo, StartMode, StartRequest, Target
 from ..facts import GuestEvent
 from ..tooling.base import NativeGuest, SpawnedCall
 from ..tooling.capabilities import FixedCapabilities
+from ..tooling.socket_console import open_socket
 from . import text
 from .capabilities import GUESTS
+from .console import serial_socket
 from .read import xml_of
 from .registration import Registration
 from .saving import Saving
@@ -51,7 +63,7 @@ class VboxDriver(FixedCapabilities, Registration, Saving, Snaps):
     schemes = ("vbox",)
     capabilities = frozenset(
         {Capability.NATIVE_DEFINITIONS, Capability.SUSPEND, Capability.RESET, Capability.SAVE, Capability.SNAPSHOTS,
-         Capability.STATS, Capability.DOMAIN_CAPABILITIES}
+         Capability.STATS, Capability.CONSOLE, Capability.DOMAIN_CAPABILITIES}
     )  # fmt: skip
     guests = GUESTS
 
@@ -246,7 +258,15 @@ class VboxDriver(FixedCapabilities, Registration, Saving, Snaps):
         await self.done("controlvm", target.uuid, "reset", target=target)
         watched.facts.put(GuestEvent(incarnation=watched.target.incarnation, kind="reboot", event="reboot"))
 
-    # ---- statistics
+    # ---- console and statistics
+
+    async def open_console(self, target: Target, device: str | None) -> ConsoleChannel:
+        """Connect to a serial port's socket; VirtualBox serves one client at a time."""
+        self.running(target)
+        if not self.host.local:
+            raise Unsupported("serial ports of another host's machines cannot be reached", remedy="run a node there")
+        name, path = serial_socket(parse(await self.get_definition(target)), device)
+        return await open_socket(path, name, self.env.deadlines.query_s)
 
     async def stats(self, target: Target, groups: frozenset[str], *, deadline_s: float) -> dict[str, Any]:
         """Return statistics as the machine's debugger and its settings have them."""

@@ -8,13 +8,16 @@ simpler than the product: no media registry (any path is taken that does not beg
 take fractions of a second, the guest obeys its ACPI button unless its description says `deaf`.
 """
 
+import contextlib
 import os
 import pathlib
+import select
+import socket
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from doubles import Double, Failure, Usage
+from doubles import Double, Failure, Usage, read_json
 
 VERSION = os.environ.get("VBOX_VERSION", "7.0.14r161095")
 MAJOR = int(VERSION.split(".", 1)[0])
@@ -205,9 +208,47 @@ def startvm(double, words):
         os.unlink(guest["sav"])
     guest["sav"] = ""
     double.later(uuid, {"state": "running"}, STEP_S)
+    for number in range(1, 5):
+        mode, _, path = guest["settings"].get(f"uartmode{number}", "").partition(",")
+        if mode == "server":
+            serve_port(double, uuid, path)
     # startvm returns when the machine is up: nobody is locked out meanwhile
     double.wait(STEP_S)
     print(f"VM \"{guest['name']}\" has been successfully started.")
+
+
+def serve_port(double, uuid, path):
+    """Listen at a serial port's socket for as long as the machine is active; it asks for a login at each line."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+    listening.listen(1)
+    sys.stdout.flush()
+    if os.fork():
+        listening.close()
+        return
+    os.close(double._lock)
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    client = None
+    double._load()  # once startvm has let go of the state, which says then that the machine is active
+    double._store(keep=False)
+    state = os.path.join(double.home, "state.json")
+    while read_json(state).get("guests", {}).get(uuid, {}).get("state") in ACTIVE:
+        ready = select.select([client or listening], [], [], 0.05)[0]
+        if listening in ready:
+            client = listening.accept()[0]
+        elif ready:
+            data = client.recv(4096)
+            if data:
+                client.send(data.replace(b"\n", b"\r\nlogin: "))
+            else:
+                client = None
+    os.unlink(path)
+    os._exit(0)
 
 
 def controlvm(double, words):

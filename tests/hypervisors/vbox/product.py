@@ -53,8 +53,14 @@ def xml(uuid: str, name: str) -> str:
 def subject(product: Product) -> Subject:
     """Return what the contract check needs to know."""
     deadlines = Deadlines(query_s=2.0, change_s=3.0, start_s=15.0, destroy_grace_s=0.5)
-    return Subject(factory=VboxDriver, xml=xml, uri="vbox:///session", settings={"vboxmanage": str(product.tool)},
-                   deadlines=deadlines)  # fmt: skip
+
+    def with_port(uuid: str, name: str) -> str:
+        path = product.tool.parent.parent / f"{name}.sock"
+        port = f"<serial type='unix'><source mode='bind' path='{path}'/><target port='0'/></serial>"
+        return xml(uuid, name).replace("</devices>", f"{port}</devices>")
+
+    return Subject(factory=VboxDriver, xml=with_port, uri="vbox:///session", settings={"vboxmanage": str(product.tool)},
+                   deadlines=deadlines, console_says=b"login: ")  # fmt: skip
 
 
 def trial(folder: Path, go: Callable[[Lab, VboxDriver, Product], Awaitable[None]], version: str = NEW) -> None:

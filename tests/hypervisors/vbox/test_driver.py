@@ -1,5 +1,7 @@
 """The traps of VirtualBox, one by one, against the double of VBoxManage (simulated)."""
 
+import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from mechane.config.states import State
 from mechane.hypervisors.checks.lab import Lab, Recorder
 from mechane.hypervisors.contract import StartMode, StartRequest
 from mechane.hypervisors.facts import Exited, GuestEvent, MonitorBack, MonitorStuck, StateChanged
+from mechane.hypervisors.tooling.socket_console import open_socket
 from mechane.hypervisors.vbox.driver import VboxDriver
 from mechane.tests.hypervisors.vbox.product import NEW, OLD, Product, trial, xml
 
@@ -278,3 +281,34 @@ def test_a_machine_that_crashed_is_said_to_have(short_tmp: Path) -> None:
         assert (await lab.ended(started)).reason == "crashed"
 
     trial(short_tmp, go)
+
+
+def test_a_console_is_a_serial_ports_socket(short_tmp: Path) -> None:
+    async def go(lab: Lab, driver: VboxDriver, product: Product) -> None:
+        started = await lab.start()
+        channel = await driver.open_console(started.target, "serial0")
+        assert channel.device == "serial0"
+        for nothing in ("serial1", "console0"):
+            with pytest.raises(NotFound):
+                await driver.open_console(started.target, nothing)
+        await lab.end(started)
+
+        def over() -> bool:
+            try:
+                return os.read(channel.fd, 100) == b""
+            except BlockingIOError:
+                return False
+
+        await lab.until(over, "the console did not end with its machine")
+        channel.close()
+
+    trial(short_tmp, go)
+
+
+def test_a_port_that_nobody_serves_is_told(short_tmp: Path) -> None:
+    async def body() -> None:
+        for path in (short_tmp / "nothing", Path("/" + "x" * 200)):
+            with pytest.raises(OperationFailed, match="serial0 cannot be opened"):
+                await open_socket(str(path), "serial0", 1.0)
+
+    asyncio.run(body())
