@@ -10,9 +10,18 @@ from ..xml.children import optional
 from ..xml.convert import ON_OFF, UINT, UINT32, UUID, YES_NO, based, matching, words
 from ..xml.fields import attr
 from ..xml.node import XmlNode
+from .filling import Filling
 from .words import HEX8, HEX16, HEX32
 
 _Class = type[Element]
+_PCI = ("domain", "bus", "slot", "function")
+
+
+def _fill_zeros(address: Element, names: tuple[str, ...]) -> None:
+    """Set the numbers of `address` that its document leaves out to 0."""
+    for name in names:
+        if address.__dict__.get(name) is None:
+            address.__dict__[name] = 0
 
 
 class Zpci(Element, change="re-create"):
@@ -38,6 +47,11 @@ class PciAddress(Address, change="re-create", variant="pci"):
     multifunction: bool | None = attr("multifunction", ON_OFF)
     zpci: Zpci | None = optional("zpci", Zpci)
 
+    def fill(self, filling: Filling) -> None:
+        """Write an address that was given in part as a whole one; all zeros are still to be worked out."""
+        if self.bus or self.slot:
+            _fill_zeros(self, _PCI)
+
 
 class DriveAddress(Address, change="re-create", variant="drive"):
     """A place on a controller of disks."""
@@ -46,6 +60,10 @@ class DriveAddress(Address, change="re-create", variant="drive"):
     bus: int | None = attr("bus", UINT32)
     target: int | None = attr("target", UINT32)
     unit: int | None = attr("unit", UINT32)
+
+    def fill(self, filling: Filling) -> None:
+        """Write the whole address."""
+        _fill_zeros(self, ("controller", "bus", "target", "unit"))
 
 
 class VirtioSerialAddress(Address, change="re-create", variant="virtio-serial"):
@@ -114,6 +132,10 @@ class HostPciAddress(Element, change="re-create"):
     slot: int | None = attr("slot", based(2, 0x1F))
     function: int | None = attr("function", based(1, 7))
 
+    def fill(self, filling: Filling) -> None:
+        """Write the whole address."""
+        _fill_zeros(self, _PCI)
+
 
 class HostAddress(Element, change="re-create"):
     """A device of the host, by whichever address its kind has: SCSI, USB or mediated."""
@@ -145,3 +167,7 @@ class HostPciFunction(HostAddress, change="re-create"):
     """A PCI function of the host."""
 
     bus: int | None = attr("bus", HEX8)
+
+    def fill(self, filling: Filling) -> None:
+        """Write the whole address."""
+        _fill_zeros(self, _PCI)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -97,12 +98,21 @@ class Chardev(Device, change="re-create"):
             self.type = "pty"
         if self.type == "tcp" and self.protocol is None:
             self.protocol = Protocol(type="raw")
+        elif self.type != "tcp" and self.given("protocol"):
+            self.protocol = None
 
     def problems(self) -> Iterator[Problem]:
         """Check that the source holds what the type needs."""
         for name in _NEEDED.get(self.type or "", ()):
             if not any(getattr(source, name) for source in self.sources):
                 yield Problem(f"source/@{name}", None, f"a character device of type {self.type} needs it")
+
+
+MODEL_OF = {"isa-serial": "isa-serial", "usb-serial": "usb-serial", "pci-serial": "pci-serial",
+            "isa-debug": "isa-debugcon"}
+"""The only model of each kind of serial port that x86 machines have."""
+_OWN_SOCKET = re.compile(r"/.*/channel(/target)?/([^/]+\.|domain-[^/]+/)")
+"""What comes before a channel's name in the paths that libvirt chooses at start."""
 
 
 class SerialModel(Element, change="re-create"):
@@ -137,6 +147,18 @@ class Serial(Chardev, change="re-create"):
     FILL_TYPE = True
 
     target: SerialTarget = child("target", SerialTarget)
+
+    def fill(self, filling: Filling) -> None:
+        """Kind and model of a port follow from each other."""
+        super().fill(filling)
+        target = self.target
+        name = target.model.name if target.model is not None else None
+        if target.type is None and name is not None:
+            target.type = next((kind for kind, model in MODEL_OF.items() if model == name), None)
+        if filling.is_qemu and filling.arch in ("", "x86_64", "i686"):
+            target.type = target.type or "isa-serial"
+            if target.model is None and target.type in MODEL_OF:
+                target.model = SerialModel(name=MODEL_OF[target.type])
 
 
 class ParallelTarget(Element, change="re-create"):
@@ -189,6 +211,15 @@ class Channel(Chardev, change="re-create"):
 
     target: ChannelTarget = child("target", ChannelTarget)
 
+    def fill(self, filling: Filling) -> None:
+        """Forget a socket that a start chose: the next one chooses anew."""
+        super().fill(filling)
+        if not filling.is_qemu or self.type != "unix" or self.target.type != "virtio" or len(self.sources) != 1:
+            return
+        path, name = self.sources[0].path or "", self.target.name or ""
+        if not path or (name and path.endswith(name) and _OWN_SOCKET.fullmatch(path.removesuffix(name))):
+            self.sources = []
+
 
 class Redirdev(Chardev, change="re-create"):
     """A USB device that a viewer hands in."""
@@ -204,6 +235,12 @@ class UsbDev(Element, change="next_boot"):
     product: str | None = attr("product")
     version: str | None = attr("version")
     allow: bool | None = attr("allow", YES_NO)
+
+    def fill(self, filling: Filling) -> None:
+        """-1 is the same as nothing."""
+        for name in ("usb_class", "vendor", "product", "version"):
+            if self.__dict__.get(name) == "-1":
+                self.__dict__[name] = None
 
 
 class Redirfilter(Element, change="next_boot"):

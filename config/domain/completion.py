@@ -11,6 +11,10 @@ from .chardev import Chardev, Console, ConsoleTarget, Serial
 from .domain import Domain
 from .filling import Filling, RandomBytes
 from .os import BootDevice
+from .vcpu import IoThread
+
+MAX_THREADS = 4096
+"""More threads of disk work than any guest has; what is written beyond is left as it is."""
 
 
 def complete(domain: Domain, *, random: RandomBytes = os.urandom) -> Domain:
@@ -28,6 +32,7 @@ def complete(domain: Domain, *, random: RandomBytes = os.urandom) -> Domain:
     if domain.bootloader is not None and not domain.os.type.given("name"):
         domain.os.type.name = "xen"
     _fill_amounts(domain)
+    _fill_iothreads(domain)
     _fill_boot(domain)
     domain.clock.offset = domain.clock.offset or "utc"
     domain.on_poweroff = domain.on_poweroff or "destroy"
@@ -56,6 +61,9 @@ def parts(model: Element) -> Iterator[Element]:
 
 def _fill_amounts(domain: Domain) -> None:
     cells = domain.cpu.numa.cells if domain.cpu and domain.cpu.numa else []
+    for number, cell in enumerate(cells):
+        if cell.id is None and all(other.id != number for other in cells):
+            cell.id = number
     if domain.memory.kib is None and cells:
         domain.memory.kib = sum(cell.memory or 0 for cell in cells)
     modules = sum(module.target.size or 0 for module in domain.devices.memories)
@@ -74,6 +82,21 @@ def _fill_amounts(domain: Domain) -> None:
         cpu.mode = cpu.mode or "custom"
         if cpu.mode == "custom":
             cpu.match = cpu.match or "exact"
+
+
+def _fill_iothreads(domain: Domain) -> None:
+    """Where some threads are listed, list all that there are; there are as many as are listed at least."""
+    listed = domain.iothreadids
+    if listed is None or not listed.iothreads:
+        return
+    threads = listed.iothreads
+    taken = {thread.id for thread in threads}
+    missing = (domain.iothreads or 0) - len(threads)
+    if 0 < missing <= MAX_THREADS:
+        free = (number for number in range(1, missing + len(taken) + 1) if number not in taken)
+        threads.extend(IoThread(id=number) for number, _ in zip(free, range(missing), strict=False))
+        threads.sort(key=lambda thread: thread.id or 0)
+    domain.iothreads = max(domain.iothreads or 0, len(threads))
 
 
 def _fill_boot(domain: Domain) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from ..xml.binding import Element
 from ..xml.children import child, optional
-from ..xml.convert import INT32, KIB, ON_OFF, UINT32, words
+from ..xml.convert import INT32, KIB, ON_OFF, UINT32, based, words
 from ..xml.extra import Problem
 from ..xml.fields import attr, text
 from .device import Device, VirtioDriver
-from .words import HEX8, UINT8
+from .words import UINT8
 
 TYPES = ("ide", "fdc", "scsi", "sata", "virtio-serial", "ccid", "usb", "pci", "xenbus", "isa", "nvme")
 MODELS = {
@@ -48,7 +48,7 @@ class ControllerTarget(Element, change="re-create"):
 
     chassis_nr: int | None = attr("chassisNr", UINT8)
     chassis: int | None = attr("chassis", UINT8)
-    port: int | None = attr("port", HEX8)
+    port: int | None = attr("port", based(1, 0xFF))
     bus_nr: int | None = attr("busNr", UINT8)
     index: int | None = attr("index", INT32)
     hotplug: bool | None = attr("hotplug", ON_OFF)

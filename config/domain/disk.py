@@ -147,6 +147,10 @@ class Disk(Device, change="re-create"):
             target.bus = bus
         if self.device == "cdrom":
             self.readonly = True
+        if target.tray == "closed":
+            target.tray = None
+        if self.type == "vhostuser":
+            self.snapshot = "no"
         if filling.is_qemu:
             self.driver.name = self.driver.name or "qemu"
             self.driver.type = self.driver.type or ("fat" if self.type == "dir" else "raw")

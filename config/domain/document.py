@@ -55,6 +55,8 @@ def _at_rest(domain: Domain) -> Domain:
     """Return `domain` without what a start chose and no field by itself tells: as libvirt writes it inactive."""
     domain = domain.copy()
     devices = domain.devices
+    for disk in devices.disks:
+        disk.mirror = None
     for device in devices.every():
         if device.given("alias") and not (device.alias.name or "").startswith(USER_ALIAS):
             device.alias.name = None

@@ -6,6 +6,7 @@ from ..xml.binding import Element
 from ..xml.children import optional
 from ..xml.convert import KIB, ON_OFF, UINT32, YES_NO, matching, words
 from ..xml.fields import attr, flag, text
+from .filling import Filling
 
 
 class FeatureState(Element):
@@ -64,6 +65,10 @@ class Hyperv(Element):
     avic: FeatureState | None = optional("avic", FeatureState)
     emsr_bitmap: FeatureState | None = optional("emsr_bitmap", FeatureState)
     xmm_input: FeatureState | None = optional("xmm_input", FeatureState)
+
+    def fill(self, filling: Filling) -> None:
+        """What is told is listed, unless the mode says otherwise."""
+        self.mode = self.mode or "custom"
 
 
 class DirtyRing(FeatureState):
@@ -187,6 +192,9 @@ class Capabilities(Element):
     wake_alarm: FeatureState | None = optional("wake_alarm", FeatureState)
 
 
+SWITCHED = ("hap", "pvspinlock", "pmu", "vmport", "smm", "vmcoreinfo", "htm", "nested_hv", "ccf_assist", "ras", "ps2")
+
+
 class Features(Element):
     """Features of the machine."""
 
@@ -219,3 +227,10 @@ class Features(Element):
     ras: FeatureState | None = optional("ras", FeatureState)
     ps2: FeatureState | None = optional("ps2", FeatureState)
     capabilities: Capabilities | None = optional("capabilities", Capabilities)
+
+    def fill(self, filling: Filling) -> None:
+        """A feature that is named without a state is on."""
+        for name in SWITCHED:
+            feature = self.__dict__.get(name)
+            if feature is not None and feature.state is None:
+                feature.state = True

@@ -123,6 +123,11 @@ class Graphics(Element, change="next_boot"):
             self.listen = first.address
         if first is not None and first.type in ("socket", "none"):
             return
+        if self.type == "spice" and not (self.autoport or self.port or self.tls_port):
+            # without a port nobody can connect: libvirt says so
+            if first is not None and first.type == "address":
+                first.type, first.address, self.listen = "none", None, None
+            return
         if self.port in (None, 0, -1) and (self.tls_port in (None, 0, -1) or self.autoport):
             self.autoport = True
         if self.autoport and self.port is None and self.type != "spice":

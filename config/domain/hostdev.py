@@ -11,8 +11,9 @@ from ..xml.extra import Problem
 from ..xml.fields import attr, flag, text
 from .address import HostAddress
 from .device import Device
+from .filling import Filling
 from .network import Ip, Route
-from .storage import Auth, Initiator
+from .storage import DEFAULT_PORTS, Auth, Initiator
 from .words import POSITIVE, USB_ID
 
 
@@ -123,6 +124,20 @@ class Hostdev(Device, change="re-create"):
     readonly: bool = flag("readonly")
     shareable: bool = flag("shareable")
     rom: Rom | None = optional("rom", Rom)
+
+    def fill(self, filling: Filling) -> None:
+        """A device is taken from the host's drivers only where the definition says so."""
+        if self.mode != "subsystem" or not filling.is_qemu:
+            return
+        self.managed = bool(self.managed)
+        if self.type == "mdev" and self.model == "vfio-pci" and self.display is None:
+            self.display = False
+        source = self.source
+        if source.protocol == "iscsi":
+            if source.name and "/" not in source.name:
+                source.name += "/0"
+            for host in source.hosts:
+                host.port = host.port or DEFAULT_PORTS["iscsi"]
 
     def problems(self) -> Iterator[Problem]:
         """Check that the source names a device."""

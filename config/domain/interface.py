@@ -226,9 +226,11 @@ class Interface(Device, change="re-create"):
     rom: Rom | None = optional("rom", Rom)
 
     def fill(self, filling: Filling) -> None:
-        """Give the card an address."""
+        """Give the card an address; gathering no frames is no gathering."""
         if not self.mac.address:
             self.mac.address = filling.mac()
+        if self.coalesce is not None and not self.coalesce.rx.frames.max:
+            self.coalesce = None
 
     def problems(self) -> Iterator[Problem]:
         """Check that the source holds what the type needs."""

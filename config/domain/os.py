@@ -6,6 +6,7 @@ from ..xml.binding import Element
 from ..xml.children import child, children, optional
 from ..xml.convert import UINT16, YES_NO, integer, words
 from ..xml.fields import attr, body, text, texts
+from .filling import Filling
 from .storage import SOURCE_TYPES, StorageSource
 from .words import ARCH, STORAGE_FORMAT
 
@@ -32,6 +33,12 @@ class Firmware(Element):
 
     type: str | None = attr("type", words("bios", "efi"))
     features: list[FirmwareFeature] = children("feature", FirmwareFeature)
+
+    def fill(self, filling: Filling) -> None:
+        """Enrolled keys are of use with Secure Boot only."""
+        known = {feature.name: feature.enabled for feature in self.features}
+        if known.get("enrolled-keys") and "secure-boot" not in known:
+            self.features.append(FirmwareFeature(name="secure-boot", enabled=True))
 
 
 class Loader(Element):

@@ -38,9 +38,11 @@ class RngBackend(Element, change="re-create"):
     log: ChardevLog | None = optional("log", ChardevLog)
 
     def fill(self, filling: Filling) -> None:
-        """Random numbers come from /dev/urandom unless another file is named."""
+        """Random numbers come from the host's own source unless another file is named."""
         if self.model == "random" and not self.path:
-            self.path = "/dev/urandom"
+            self.path = "/dev/random"  # since Linux 5.6 it no more waits than /dev/urandom does
+        if self.type != "tcp" and self.given("protocol"):
+            self.protocol = None
 
     def problems(self) -> Iterator[Problem]:
         """A daemon needs to be named."""

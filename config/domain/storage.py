@@ -7,6 +7,7 @@ from ..xml.children import child, children, optional
 from ..xml.convert import BYTES, UINT, UINT16, UINT32, UUID, YES_NO, words
 from ..xml.fields import attr, body, text
 from .address import HostPciAddress
+from .filling import Filling
 from .seclabel import DeviceSeclabel
 from .words import STORAGE_FORMAT
 
@@ -15,6 +16,13 @@ PROTOCOLS = (
     "nbd", "rbd", "sheepdog", "gluster", "iscsi", "http", "https", "ftp", "ftps", "tftp", "ssh", "vxhs",
     "nfs",
 )  # fmt: skip
+
+
+DEFAULT_PORTS = {
+    "nbd": 10809, "sheepdog": 7000, "gluster": 24007, "iscsi": 3260, "http": 80, "https": 443, "ftp": 21,
+    "ftps": 990, "tftp": 69, "ssh": 22, "vxhs": 9999, "nfs": 2049,
+}  # fmt: skip
+"""The port that a protocol has when the definition is silent (formatdomain, "Hard drives")."""
 
 
 class Secret(Element, change="re-create"):
@@ -207,6 +215,17 @@ class StorageSource(Element, change="re-create"):
     reconnect: Reconnect | None = optional("reconnect", Reconnect)
     known_hosts: KnownHosts | None = optional("knownHosts", KnownHosts)
     slices: Slices | None = optional("slices", Slices)
+
+    def fill(self, filling: Filling) -> None:
+        """Write the port that a protocol has, and the unit of an iSCSI target: 0."""
+        if self.protocol is None or not filling.is_qemu:
+            return
+        if self.protocol == "iscsi" and self.name and "/" not in self.name:
+            self.name += "/0"
+        port = DEFAULT_PORTS.get(self.protocol)
+        for host in self.hosts if port else ():
+            if host.port is None and host.transport in (None, "tcp"):
+                host.port = port
 
 
 class CacheSize(Element, change="re-create"):

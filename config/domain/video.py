@@ -7,6 +7,7 @@ from ..xml.children import child, optional
 from ..xml.convert import UINT32, YES_NO, words
 from ..xml.fields import attr
 from .device import Device, VirtioDriver
+from .filling import Filling
 
 TYPES = (
     "default", "vga", "cirrus", "vmvga", "xen", "vbox", "qxl", "parallels", "virtio", "gop", "none", "bochs",
@@ -49,6 +50,11 @@ class VideoModel(Element, change="next_boot"):
     blob: str | None = attr("blob", words("on", "off"))
     acceleration: Acceleration | None = optional("acceleration", Acceleration)
     resolution: Resolution | None = optional("resolution", Resolution)
+
+    def fill(self, filling: Filling) -> None:
+        """Only the first card is said to be it."""
+        if self.primary is False:
+            self.primary = None
 
 
 class Video(Device, change="next_boot"):

@@ -176,10 +176,23 @@ def bitmap(text: str) -> str:
         first, _, last = part.removeprefix("^").partition("-")
         if not int(first) <= int(last or first) < BITMAP_LENGTH:
             raise ValueError(f"a range runs backwards or beyond {BITMAP_LENGTH - 1}")
-    return value
+    return value if _ONE_RANGE.fullmatch(value) else canonical_bitmap(value)
+
+
+def canonical_bitmap(value: str) -> str:
+    """Return the CPU list `value` as libvirt writes it: ascending ranges, 0-3,8.  One that is empty stays."""
+    numbers = sorted(bitmap_to_set(value))
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in found) or value
 
 
 BITMAP_LENGTH = 16384  # as many processors as libvirt's lists can name (VIR_DOMAIN_CPUMASK_LEN)
+_ONE_RANGE = re.compile(r"\d{1,6}(-\d{1,6})?")
 _BITMAP = re.compile(r"(\^?\d{1,6}|\d{1,6}-\d{1,6})(,(\^?\d{1,6}|\d{1,6}-\d{1,6}))*")
 
 

@@ -206,7 +206,7 @@ def test_constructing_refuses_unknown_names() -> None:
         (based(2, 255), "010", 8),
         (based(2, 255), "10", 10),
         (ON_OFF, "off", False),
-        (BITMAP, " 0-3, ^2 ,8", "0-3,^2,8"),
+        (BITMAP, " 0-3, ^2 ,8", "0-1,3,8"),
     ],
 )
 def test_converters(converter: object, raw: str, value: object) -> None:

@@ -236,7 +236,7 @@ def test_what_libvirt_works_out() -> None:
     assert [c.index for c in devices.controllers] == [0, 1]
     assert (devices.graphics[0].port, devices.graphics[0].autoport) == (-1, True)
     assert devices.graphics[0].listens[0].type == "address"
-    assert devices.rngs[0].backend.path == "/dev/urandom"
+    assert devices.rngs[0].backend.path == "/dev/random"
     assert devices.watchdogs[0].action == "reset"
     assert devices.inputs[0].bus == "usb"
 

@@ -47,8 +47,8 @@ class Backend:
             sources.append(ChardevSource())  # the live definition shows the path that is chosen here
         source = sources[0]
         maker = {
-            "null": self._plain, "vc": self._plain, "pty": self._pty, "dev": self._dev, "file": self._file,
-            "pipe": self._pipe, "udp": self._udp, "tcp": self._tcp, "unix": self._unix,
+            "null": self._plain, "vc": self._plain, "stdio": self._plain, "pty": self._pty, "dev": self._dev,
+            "file": self._file, "pipe": self._pipe, "udp": self._udp, "tcp": self._tcp, "unix": self._unix,
             "spiceport": self._spiceport, "qemu-vdagent": self._vdagent, "dbus": self._dbus,
         }.get(kind or "pty")  # fmt: skip
         options: dict[str, Any]
@@ -84,7 +84,7 @@ class Backend:
     def _plain(self, source: ChardevSource) -> tuple[str, dict[str, Any]]:
         del source
         kind = getattr(self.part, "type", "null")
-        return ("vc" if kind == "vc" else "null"), {}
+        return kind if kind in ("vc", "stdio") else "null", {}
 
     def _pty(self, source: ChardevSource) -> tuple[str, dict[str, Any]]:
         del source

@@ -71,7 +71,9 @@ def add_sounds(build: Build) -> None:
     for item in build.domain.devices.sounds:
         if item.model == "pcspk":
             # the speaker of the machine: it only has to know its backend
-            build.machine["pcspk-audiodev"] = _backend(build, item)
+            audio = _backend(build, item)
+            if audio is not None:
+                build.machine["pcspk-audiodev"] = audio
             continue
         driver = DRIVERS.get(item.model)
         if driver is None:
@@ -79,8 +81,11 @@ def add_sounds(build: Build) -> None:
         _add_sound(build, item, driver)
 
 
-def _backend(build: Build, item: Sound) -> str:
+def _backend(build: Build, item: Sound) -> str | None:
+    """Return the backend of a card; None leaves it to QEMU."""
     audios = build.domain.devices.audios
+    if not audios and item.audio is None:
+        return None
     number = item.audio.id if item.audio is not None else audios[0].id
     if not any(audio.id == number for audio in audios):
         raise build.refuse(item, "audio/@id", f"there is no audio backend {number}")

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ....config.domain.storage import Host, StorageSource
+from ....config.domain.storage import DEFAULT_PORTS, Host, StorageSource
 from ....config.xml.binding import Element
 
 if TYPE_CHECKING:
     from .context import Build
 
 Node = dict[str, Any]
-DEFAULT_PORTS = {
-    "nbd": 10809, "sheepdog": 7000, "gluster": 24007, "iscsi": 3260, "http": 80, "https": 443, "ftp": 21,
-    "ftps": 990, "tftp": 69, "ssh": 22, "vxhs": 9999, "rbd": None, "nfs": 2049,
-}  # fmt: skip
-"""The port that a protocol has when the definition is silent (formatdomain, "Hard drives")."""
 CURL = ("http", "https", "ftp", "ftps")
 
 

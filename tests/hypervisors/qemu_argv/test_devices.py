@@ -179,9 +179,10 @@ def test_files_by_descriptor() -> None:
     assert line.pass_fds == (8,)
 
 
-def test_stdio_is_refused() -> None:
+def test_what_is_no_backend_here_is_refused() -> None:
+    assert values(command(definition("<serial type='stdio'/>")), "-chardev") == ["stdio,id=charserial0"]
     with pytest.raises(ConfigUnsupported) as caught:
-        command(definition("<serial type='stdio'/>"))
+        command(definition("<serial type='nmdm'><source master='/a' slave='/b'/></serial>"))
     assert caught.value.details["path"] == "/domain/devices/serial/@type"
 
 
@@ -200,7 +201,7 @@ def test_processors() -> None:
     with pytest.raises(ConfigUnsupported):
         command(definition(above="<cpu mode='host-passthrough'/>"))
     domain = definition(kind="kvm", above="<cpu mode='host-passthrough'/>")
-    assert values(command(domain, accel="kvm"), "-cpu") == ["host"]
+    assert values(command(domain, accel="kvm"), "-cpu") == ["host,migratable=on"]
 
 
 @pytest.mark.parametrize(

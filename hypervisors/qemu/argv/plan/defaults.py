@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .....config.domain.balloon import Memballoon
+from .....config.domain.cpu import Cpu
 from .....config.domain.domain import Domain
 from .....config.domain.input import Input
 from .....config.domain.sound import Audio
@@ -42,6 +43,7 @@ def fill_defaults(domain: Domain, emulator: Emulator) -> None:
                 devices.inputs.append(Input(type=kind, bus="ps2"))
     _fill_video(domain, emulator)
     _fill_audio(domain)
+    _fill_cpu(domain, emulator)
     for disk in devices.disks:
         if disk.device == "cdrom" and not disk.readonly:
             disk.readonly = True
@@ -56,9 +58,6 @@ def fill_defaults(domain: Domain, emulator: Emulator) -> None:
     for tpm in devices.tpms:
         if tpm.model in (None, "default"):
             tpm.model = "tpm-tis"
-    for hostdev in devices.hostdevs:
-        if hostdev.type == "scsi_host" and hostdev.model is None:
-            hostdev.model = "virtio"
 
 
 def _fill_sizes(domain: Domain) -> None:
@@ -76,6 +75,36 @@ def _fill_sizes(domain: Domain) -> None:
     current = domain.vcpu.current
     if current is not None and current > domain.vcpu.maximum:
         raise refuse(domain, domain.vcpu, "@current", f"{current} is more than the maximum, {domain.vcpu.maximum}")
+
+
+def _fill_cpu(domain: Domain, emulator: Emulator) -> None:
+    """Name the processor that the machine has anyway, and how strictly the host is compared with it.
+
+    Modes and checks: libvirt 9.0 writes them so for QEMU 7.2, for emulated guests and under KVM.
+    """
+    if domain.cpu is None:
+        domain.cpu = Cpu()
+    cpu = domain.cpu
+    if cpu.topology is not None and cpu.topology.dies is None:
+        cpu.topology.dies = 1
+    if cpu.mode in (None, "custom") and not cpu.model.name:
+        if cpu.features:
+            raise refuse(domain, cpu, "feature", "features need a model that they are added to or taken from",
+                         remedy="Name a <model> in <cpu>")
+        name = emulator.default_cpu(domain.os.type.machine or "")
+        if name is None:
+            return
+        cpu.mode, cpu.match, cpu.check = "custom", "exact", cpu.check or "none"
+        cpu.model.name, cpu.model.fallback = name, "forbid"
+    elif cpu.mode == "custom":
+        cpu.model.fallback = cpu.model.fallback or "allow"
+    if cpu.check is None:
+        emulated = domain.type == "qemu" and cpu.mode == "custom"
+        cpu.check = "none" if emulated or cpu.mode in ("host-passthrough", "maximum") else "partial"
+    if cpu.mode == "host-passthrough" and cpu.migratable is None:
+        cpu.migratable = True
+    if not cpu.model.name and cpu.model.fallback is not None:
+        cpu.model.fallback = None  # says something of a model only
 
 
 def _fill_video(domain: Domain, emulator: Emulator) -> None:
@@ -105,11 +134,11 @@ def _fill_video(domain: Domain, emulator: Emulator) -> None:
 
 
 def _fill_audio(domain: Domain) -> None:
-    """Add a backend where a sound card has none: the display's, or silence."""
+    """Add the backend that the display means: its own, or silence; a window on the host leaves it to QEMU."""
     devices = domain.devices
-    if not devices.audios:
-        spice = any(item.type == "spice" for item in devices.graphics)
-        devices.audios.append(Audio(id=1, type="spice" if spice else "none"))
+    shown = {item.type for item in devices.graphics}
+    if not devices.audios and "sdl" not in shown and (not shown or shown & {"spice", "vnc"}):
+        devices.audios.append(Audio(id=1, type="spice" if "spice" in shown else "none"))
     taken = {audio.id for audio in devices.audios}
     for audio in devices.audios:
         if audio.id is None:

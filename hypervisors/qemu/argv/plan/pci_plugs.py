@@ -30,7 +30,7 @@ LEGACY_VIDEO = ("vga", "cirrus", "vmvga", "qxl", "xen", "vbox", "parallels")
 def wants_place(device: Device) -> bool:
     """Tell whether a PCI address has still to be found."""
     address = device.address
-    return address is None or (isinstance(address, PciAddress) and address.bus is None and address.slot is None)
+    return address is None or (isinstance(address, PciAddress) and not (address.domain or address.bus or address.slot))
 
 
 def has_place(device: Device) -> bool:
