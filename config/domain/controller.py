@@ -31,6 +31,21 @@ MODELS = {
 }  # fmt: skip
 
 
+PCI_NAMES = {
+    "pci-root": ("none", "spapr-pci-host-bridge"),
+    "pcie-root": ("none",),
+    "pci-bridge": ("pci-bridge",),
+    "dmi-to-pci-bridge": ("i82801b11-bridge",),
+    "pcie-to-pci-bridge": ("pcie-pci-bridge",),
+    "pcie-root-port": ("ioh3420", "pcie-root-port"),
+    "pcie-switch-upstream-port": ("x3130-upstream",),
+    "pcie-switch-downstream-port": ("xio3130-downstream",),
+    "pci-expander-bus": ("pxb",),
+    "pcie-expander-bus": ("pxb-pcie",),
+}
+"""The emulated devices of each model of PCI controller."""
+
+
 class PciModel(Element, change="re-create"):
     """The emulated device behind a PCI controller."""
 
@@ -93,6 +108,13 @@ class Controller(Device, change="re-create"):
         allowed = MODELS.get(self.type)
         if self.model is not None and allowed is not None and self.model not in allowed:
             yield Problem("@model", self.model, f"no model of a {self.type} controller", allowed)
+        if self.type == "scsi" and not (self.model or "virtio").startswith(("virtio", "auto")):
+            for name in ("queues", "cmd_per_lun", "max_sectors", "ioeventfd"):
+                value = getattr(self.driver, name)
+                if value is not None:
+                    yield Problem(f"driver/@{name}", value, "only virtio-scsi controllers have this")
+        if self.pci_model is not None and self.pci_model.name not in PCI_NAMES.get(self.model or "", (None,)):
+            yield Problem("model/@name", self.pci_model.name, f"no {self.model}", PCI_NAMES.get(self.model or ""))
         if self.type == "pci" and self.model is None:
             yield Problem("@model", None, "a PCI controller needs a model", allowed)
         if self.model == "pcie-root" and self.index:

@@ -173,7 +173,25 @@ class Disk(Device, change="re-create"):
             yield Problem("target/@bus", target.bus, f"no bus for a {self.device}", "fdc for a floppy, and only that")
         if self.device == "lun" and self.type not in ("block", "network", "volume"):
             yield Problem("@type", self.type, "no source for a lun", ("block", "network", "volume"))
+        yield from self._target_problems()
         yield from self._source_problems()
+
+    def _target_problems(self) -> Iterator[Problem]:
+        target, bus = self.target, self.target.bus
+        if target.tray is not None and self.device not in ("cdrom", "floppy"):
+            yield Problem("target/@tray", target.tray, "only CD-ROM and floppy drives have a tray")
+        if target.removable is not None and bus not in (None, "usb", "scsi"):
+            yield Problem("target/@removable", target.removable, "only disks on USB or SCSI can be removable")
+        if target.rotation_rate is not None and bus not in (None, "scsi", "ide", "sata"):
+            yield Problem("target/@rotation_rate", target.rotation_rate, "only SCSI, IDE and SATA disks have one")
+        if (self.vendor or self.product) and bus not in (None, "scsi"):
+            name = "vendor" if self.vendor else "product"
+            yield Problem(name, getattr(self, name), "only SCSI disks have it")
+        policy = self.source.startup_policy
+        if policy is not None and self.type == "network":
+            yield Problem("source/@startupPolicy", policy, "a network disk has no startup policy")
+        elif policy == "requisite" and self.device not in ("cdrom", "floppy"):
+            yield Problem("source/@startupPolicy", policy, "only for CD-ROM and floppy drives")
 
     def _source_problems(self) -> Iterator[Problem]:
         source = self.source

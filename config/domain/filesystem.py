@@ -10,6 +10,7 @@ from ..xml.convert import BYTES, ON_OFF, UINT, UINT32, words
 from ..xml.extra import Problem
 from ..xml.fields import attr, flag, text
 from .device import Device, VirtioDriver
+from .filling import Filling
 from .words import OCTAL_MODE, STORAGE_FORMAT, VIRTIO_MODEL
 
 
@@ -89,6 +90,11 @@ class Filesystem(Device, change="re-create"):
     readonly: bool = flag("readonly")
     space_hard_limit: int | None = text("space_hard_limit", BYTES)
     space_soft_limit: int | None = text("space_soft_limit", BYTES)
+
+    def fill(self, filling: Filling) -> None:
+        """A mounted folder keeps the host's owners and modes unless told otherwise."""
+        if filling.is_qemu and self.type == "mount":
+            self.accessmode = self.accessmode or "passthrough"
 
     def problems(self) -> Iterator[Problem]:
         """Check that source and target are there."""

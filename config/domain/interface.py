@@ -229,6 +229,11 @@ class Interface(Device, change="re-create"):
         """Give the card an address; gathering no frames is no gathering."""
         if not self.mac.address:
             self.mac.address = filling.mac()
+        if filling.is_qemu and self.type != "hostdev":
+            if self.type == "vdpa":
+                self.model.type = self.model.type or "virtio"
+            if self.given("driver") and not (self.model.type or "").startswith("virtio"):
+                self.driver = InterfaceDriver()  # its options are virtio's; libvirt lets them go
         if self.coalesce is not None and not self.coalesce.rx.frames.max:
             self.coalesce = None
 
@@ -238,6 +243,12 @@ class Interface(Device, change="re-create"):
         for name in _NEEDED.get(self.type, ()):
             if getattr(source, name) is None:
                 yield Problem(f"source/@{name}", None, f"an interface of type {self.type} needs it")
+        if self.type in ("mcast", "client", "udp") and not source.address:
+            yield Problem("source/@address", None, f"an interface of type {self.type} needs it")
+        for name in ("rx_queue_size", "tx_queue_size"):
+            size = getattr(self.driver, name)
+            if size is not None and size & (size - 1):
+                yield Problem(f"driver/@{name}", size, "not a power of two")
         if self.type == "vhostuser" and source.mode not in ("server", "client"):
             yield Problem("source/@mode", source.mode, "a vhostuser interface needs a mode", ("server", "client"))
         if self.teaming is not None and self.teaming.type == "transient" and not self.teaming.persistent:

@@ -20,7 +20,7 @@ PROTOCOLS = (
 
 DEFAULT_PORTS = {
     "nbd": 10809, "sheepdog": 7000, "gluster": 24007, "iscsi": 3260, "http": 80, "https": 443, "ftp": 21,
-    "ftps": 990, "tftp": 69, "ssh": 22, "vxhs": 9999, "nfs": 2049,
+    "ftps": 990, "tftp": 69, "ssh": 22, "vxhs": 9999,
 }  # fmt: skip
 """The port that a protocol has when the definition is silent (formatdomain, "Hard drives")."""
 
@@ -64,6 +64,11 @@ class Encryption(Element, change="re-create"):
     secrets: list[Secret] = children("secret", Secret)
     cipher: Cipher | None = optional("cipher", Cipher)
     ivgen: IvGen | None = optional("ivgen", IvGen)
+
+    def fill(self, filling: Filling) -> None:
+        """QEMU itself encrypts unless told otherwise."""
+        if filling.is_qemu and self.engine in (None, "default"):
+            self.engine = "qemu"
 
 
 class Host(Element, change="re-create"):

@@ -20,6 +20,7 @@ from .completion import parts
 from .controller import Controller
 from .device import USER_ALIAS
 from .domain import Domain
+from .duplicates import check_duplicates
 from .os import TYPES as OS_TYPES
 
 NAME_BYTES = 255  # the longest file name of Linux (NAME_MAX, linux/limits.h)
@@ -217,4 +218,5 @@ _CHECKS: tuple[Callable[[Domain], Found], ...] = (
     _check_aliases,
     _check_addresses,
     _check_controllers,
+    check_duplicates,
 )

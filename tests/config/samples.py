@@ -29,6 +29,7 @@ REFUSED = {
     "bhyvexml2argv-bhyveload-bootorder5.xml": "/domain/os/boot",
     "cpu-phys-bits-emulate3.xml": "/domain/cpu/maxphysaddr/@bits",
     "cpu-phys-bits-passthrough2.xml": "/domain/cpu/maxphysaddr/@bits",
+    "hostdev-scsi-duplicate.xml": "/domain/devices/hostdev[2]/source",
     "hugepages-memaccess-invalid.xml": "/domain/cpu/numa/cell[2]/@memAccess",
     "minimal-no-memory.xml": "/domain/memory",
     "name-slash-fail.xml": "/domain/name",

@@ -11,7 +11,7 @@ from mechane.config import domain
 from mechane.config.xml.binding import Element, bind, write
 from mechane.config.xml.children import Child
 from mechane.config.xml.convert import Converter, Scaled
-from mechane.config.xml.fields import Field, Flag, Raw, Texts
+from mechane.config.xml.fields import Body, Field, Flag, Raw, Texts
 from mechane.config.xml.reader import read
 from mechane.config.xml.survey import list_unknown
 
@@ -61,6 +61,8 @@ class Generator:
             if field.xml == made._select and made._variant:
                 continue
             value = self.field(field, depth)
+            if isinstance(field, Body) and isinstance(value, str) and made._kids:
+                value = value.strip()  # blanks between a text and child elements are layout
             if value is not None:
                 made.__dict__[field.name] = value
         return made

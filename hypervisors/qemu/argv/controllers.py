@@ -52,6 +52,10 @@ def _add_pci(build: Build, item: Controller) -> None:
         properties["port"] = target.port
         properties["chassis"] = target.chassis
     elif model in ("pci-expander-bus", "pcie-expander-bus") and target is not None:
+        cpu = build.domain.cpu
+        cells = len(cpu.numa.cells) if cpu is not None and cpu.numa is not None else 0
+        if target.node is not None and not 0 <= target.node < cells:
+            raise build.refuse(item, "target/node", f"there is no NUMA cell {target.node}")
         properties["bus_nr"] = target.bus_nr
         properties["numa_node"] = target.node
     if target is not None and target.hotplug is not None:
@@ -132,7 +136,7 @@ def _add_ide(build: Build, item: Controller) -> None:
 def _add_sata(build: Build, item: Controller) -> None:
     if build.chipset == Q35 and not item.index:
         return
-    build.device(item, {"driver": "ahci", "id": build.alias(item), **build.pci(item)})
+    build.device(item, {"driver": "ich9-ahci", "id": build.alias(item), **build.pci(item)})
 
 
 def _add_fdc(build: Build, item: Controller) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ....config.domain.address import DriveAddress
 from ....config.domain.disk import Disk
 from .controllers import usb_place
-from .nodes import CACHES, Chain
+from .nodes import CACHES, Chain, cache_of
 from .options import on_off
 from .plan.aliases import scsi_model
 from .plan.machine import PC, Q35
@@ -77,6 +77,11 @@ class DiskBuilder:
             raise build.refuse(disk, "@device", "device 'lun' needs bus scsi or virtio and a block device")
         if disk.device == "cdrom" and bus == "virtio":
             raise build.refuse(disk, "target/@bus", "QEMU has no CD-ROM drive on virtio", remedy="Use sata or scsi")
+        if disk.shareable and disk.source.given("file") and disk.driver.type not in (None, "raw"):
+            raise build.refuse(disk, "shareable", f"images of format {disk.driver.type} cannot be shared",
+                               remedy="Only raw images can have several writers")
+        if disk.readonly and disk.device == "disk" and bus in ("ide", "sata"):
+            raise build.refuse(disk, "readonly", f"{bus} disks cannot be read-only", remedy="Use virtio or scsi")
         if disk.sgio is not None and disk.device != "lun":
             raise build.refuse(disk, "@sgio", "only device 'lun' has this")
         if (disk.vendor or disk.product) and bus != "scsi":
@@ -88,7 +93,7 @@ class DiskBuilder:
 
     def _common(self, disk: Disk) -> dict[str, Any]:
         """Return what all kinds of drives have."""
-        mode = CACHES.get(disk.driver.cache or "")
+        mode = CACHES.get(cache_of(disk))
         properties: dict[str, Any] = {"bootindex": self.build.boot.index_of(disk)}
         if disk.boot is not None and disk.boot.loadparm is not None:
             raise self.build.refuse(disk, "boot/@loadparm", "only s390 has this")
@@ -149,7 +154,13 @@ class DiskBuilder:
     def _drive_address(self, disk: Disk) -> DriveAddress:
         if not isinstance(disk.address, DriveAddress):
             raise self.build.refuse(disk, "address/@type", f"a disk on {disk.target.bus} needs a drive address")
-        return disk.address
+        address = disk.address
+        if disk.target.bus != "scsi":
+            if address.target:
+                raise self.build.refuse(disk, "address/@target", f"a disk on bus {disk.target.bus} has target 0")
+            if address.bus and disk.target.bus == "fdc":
+                raise self.build.refuse(disk, "address/@bus", "a floppy controller has bus 0 only")
+        return address
 
     def _ide(self, disk: Disk) -> dict[str, Any]:
         build, address = self.build, self._drive_address(disk)

@@ -75,6 +75,8 @@ def _add_mdev(build: Build, item: Hostdev) -> None:
     address = item.source.address
     if address is None or not address.uuid:
         raise build.refuse(item, "source/address/@uuid", "the device's UUID is missing")
+    if item.display and not build.domain.devices.graphics:
+        raise build.refuse(item, "@display", "the guest has no <graphics> that could show it")
     driver = "vfio-pci-nohotplug" if item.ramfb else "vfio-pci"
     build.device(item, {
         "driver": driver, "id": build.alias(item), "sysfsdev": f"/sys/bus/mdev/devices/{address.uuid}",

@@ -37,6 +37,8 @@ class InterfaceBuilder:
         if item.type == "hostdev":
             self._add_hostdev()
             return
+        if item.mtu is not None and item.type not in (*TAP_TYPES, "vhostuser"):
+            raise self._refuse("mtu", f"an interface of type {item.type} has no MTU to set")
         if item.type == "user":
             self._add_user()
         elif item.type in TAP_TYPES:

@@ -24,6 +24,12 @@ CACHES: dict[str, tuple[bool, bool, bool]] = {
 """write-cache, direct, no-flush by cache mode (qemu(1), "-drive cache=")."""
 
 
+def cache_of(disk: Disk) -> str:
+    """Return the cache mode of a disk: what several guests write must not lie in the host's cache."""
+    mode = disk.driver.cache or "default"
+    return "none" if mode == "default" and disk.shareable else mode
+
+
 class Chain:
     """Builds the nodes of one disk, backing images first.
 
@@ -138,7 +144,7 @@ class Chain:
         return options | self._cache()
 
     def _cache(self) -> dict[str, Any]:
-        mode = CACHES.get(self.disk.driver.cache or "")
+        mode = CACHES.get(cache_of(self.disk))
         return {} if mode is None else {"cache": {"direct": mode[1], "no-flush": mode[2]}}
 
     def _discard(self) -> str:

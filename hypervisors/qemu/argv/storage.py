@@ -101,7 +101,7 @@ class SourceBuilder:
         protocol = self.source.protocol
         if protocol is None:
             raise self._refuse("source/@protocol", "the protocol is missing")
-        if protocol in CURL or protocol == "tftp":
+        if protocol in CURL:
             return self._curl(protocol)
         maker = {
             "nbd": self._nbd, "iscsi": self._iscsi, "rbd": self._rbd, "gluster": self._gluster,

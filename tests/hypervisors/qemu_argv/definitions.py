@@ -14,12 +14,12 @@ KVM_TYPES = (
     "piix3-usb-uhci", "pcie-root-port", "pcie-pci-bridge", "pci-bridge", "virtio-blk-pci", "virtio-net-pci",
     "virtio-balloon-pci", "virtio-scsi-pci", "virtio-serial-pci", "virtio-rng-pci", "rng-random", "rtl8139", "e1000",
     "isa-serial", "usb-hub", "usb-tablet", "usb-mouse", "usb-kbd", "usb-storage", "cirrus-vga", "VGA", "qxl-vga",
-    "virtio-vga", "ide-hd", "ide-cd", "scsi-hd", "scsi-cd", "scsi-block", "floppy", "isa-fdc", "ahci", "lsi53c895a",
+    "virtio-vga", "ide-hd", "ide-cd", "scsi-hd", "scsi-cd", "scsi-block", "floppy", "isa-fdc", "lsi53c895a",
     "virtserialport", "virtconsole", "secret", "memory-backend-ram", "memory-backend-file", "memory-backend-memfd",
     "iothread", "i6300esb",
     "pvpanic", "qemu64-x86_64-cpu", "Haswell-x86_64-cpu", "chardev-spicevmc", "pc-dimm", "ich9-intel-hda",
     "intel-hda", "hda-duplex", "vhost-vsock-pci", "e1000e", "vmgenid", "tpm-tis", "intel-iommu", "virtio-9p-pci",
-    "nvme",
+    "nvme", "ich9-ahci",
 )  # fmt: skip
 
 

@@ -124,7 +124,7 @@ def test_usb2_companions_share_a_slot() -> None:
          "/domain/devices/interface/address/@domain"),
         ("<controller type='ide' index='0'><address type='pci' bus='0' slot='9' function='0'/></controller>",
          "/domain/devices/controller[1]/address"),
-        ("<controller type='pci' index='0' model='pcie-root'/>", None),
+        ("<controller type='pci' index='0' model='pcie-root'/>", "/domain/devices/controller/@model"),
     ],
 )  # fmt: skip
 def test_wrong_addresses(devices: str, path: str | None) -> None:

@@ -30,8 +30,8 @@ def test_names(name: str, number: int | None) -> None:
     [
         ("hdd", "ide", "pc", (0, 1, 0, 1)),
         ("sdg", "sata", "q35", (1, 0, 0, 0)),
-        ("sdh", "scsi", "pc", (0, 0, 0, 8)),
-        ("sdp", "scsi", "pc", (1, 0, 0, 0)),
+        ("sdh", "scsi", "pc", (1, 0, 0, 0)),
+        ("sdp", "scsi", "pc", (2, 0, 0, 1)),
     ],
 )
 def test_drive_addresses(dev: str, bus: str, machine: str, place: tuple[int, ...]) -> None:
@@ -41,7 +41,7 @@ def test_drive_addresses(dev: str, bus: str, machine: str, place: tuple[int, ...
 
 
 def test_controllers_follow_the_disks() -> None:
-    controllers = planned(disk("sdp", "scsi")).devices.controllers
+    controllers = planned(disk("sdh", "scsi")).devices.controllers
     assert [(c.index, c.model) for c in controllers if c.type == "scsi"] == [(0, "lsilogic"), (1, "lsilogic")]
 
 

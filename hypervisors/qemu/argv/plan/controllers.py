@@ -18,15 +18,8 @@ PORTS_PER_SERIAL_CONTROLLER = 31
 
 
 def insert_controller(domain: Domain, made: Controller) -> None:
-    """Add a controller, behind those of its type with a lower index."""
-    controllers = domain.devices.controllers
-    place = len(controllers)
-    for position, item in enumerate(controllers):
-        if item.type == made.type:
-            place = position if (item.index or 0) > (made.index or 0) else position + 1
-            if (item.index or 0) > (made.index or 0):
-                break
-    controllers.insert(place, made)
+    """Add a controller behind those that the definition names: they get their places first."""
+    domain.devices.controllers.append(made)
 
 
 def check_controllers(domain: Domain) -> None:
@@ -40,6 +33,19 @@ def check_controllers(domain: Domain) -> None:
             raise refuse(domain, item, "@model", f"a controller of type {item.type} has no model {item.model}")
         if (item.index or 0) > HIGHEST_INDEX:
             raise refuse(domain, item, "@index", f"controllers are numbered up to {HIGHEST_INDEX}")
+    _check_root(domain)
+    buses = [item for item in domain.devices.controllers if item.type == "usb"]
+    disabled = next((item for item in buses if item.model == "none"), None)
+    if disabled is not None and len(buses) > 1:
+        raise refuse(domain, disabled, "@model", "the guest has no USB, and USB controllers as well",
+                     remedy="Remove the controller of model 'none', or the others")
+
+
+def _check_root(domain: Domain) -> None:
+    wanted = {PC: "pci-root", Q35: "pcie-root"}.get(chipset_of(domain))
+    for item in domain.devices.controllers:
+        if item.type == "pci" and not item.index and wanted is not None and item.model != wanted:
+            raise refuse(domain, item, "@model", f"PCI controller 0 of this machine type is {wanted}, not {item.model}")
 
 
 def sort_controllers(domain: Domain) -> None:
@@ -111,16 +117,16 @@ def add_needed_controllers(domain: Domain) -> None:
     _add_up_to(domain, "ccid", max(highest, 0) if cards else -1)
     hosted = [h for h in domain.devices.hostdevs if h.mode == "subsystem" and h.type == "scsi"]
     highest = max((h.address.controller or 0 for h in hosted if isinstance(h.address, DriveAddress)), default=-1)
-    _add_up_to(domain, "scsi", highest)
+    model = next((c.model for c in domain.devices.controllers if c.type == "scsi"), None)
+    _add_up_to(domain, "scsi", highest, model)
 
 
-def _add_up_to(domain: Domain, kind: str, highest: int) -> None:
+def _add_up_to(domain: Domain, kind: str, highest: int, model: str | None = None) -> None:
     if highest > HIGHEST_INDEX:
         raise refuse(domain, domain.devices, "controller", f"a device names {kind} controller {highest}")
-    model = next((c.model for c in domain.devices.controllers if c.type == kind), None)
     for index in range(highest + 1):
         if not has_controller(domain, kind, index):
-            insert_controller(domain, Controller(type=kind, index=index, model=model if kind == "scsi" else None))
+            insert_controller(domain, Controller(type=kind, index=index, model=model))
 
 
 def _add_serial_controllers(domain: Domain) -> None:

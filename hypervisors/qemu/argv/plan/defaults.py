@@ -126,11 +126,17 @@ def _fill_video(domain: Domain, emulator: Emulator) -> None:
         if not any(other.model.primary for other in devices.videos) and position == 0:
             model.primary = True
         if model.type == "qxl":
-            model.ram = model.ram or 65536
-            model.vgamem = model.vgamem or 16384
-            model.vram = model.vram or 65536
+            model.ram = power_of_two(model.ram or 65536)
+            model.vgamem = power_of_two(model.vgamem or 16384)
+            model.vram = power_of_two(model.vram or 65536)
+            model.vram64 = power_of_two(model.vram64) if model.vram64 else model.vram64
         elif model.vram is None and model.type in ("vga", "cirrus", "vmvga", "bochs"):
             model.vram = 16384
+
+
+def power_of_two(size: int) -> int:
+    """Return the smallest power of two that is not below `size`."""
+    return 1 << (size - 1).bit_length()
 
 
 def _fill_audio(domain: Domain) -> None:

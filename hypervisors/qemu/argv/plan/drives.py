@@ -9,6 +9,8 @@ from ..refusal import refuse
 
 PREFIXES = {"fd": "fdc", "hd": "ide", "sd": "scsi", "vd": "virtio", "xvd": "xen", "ubd": "uml"}
 """The bus that a target's name means where no bus is given (formatdomain, "target")."""
+UNITS = 7
+"""Units of a SCSI controller that disks are given by themselves."""
 ADDRESSED = ("ide", "fdc", "scsi", "sata")
 
 
@@ -120,17 +122,42 @@ def _derive(domain: Domain, disk: Disk, taken: dict[tuple[str, int, int, int, in
 def _derive_scsi(
     domain: Domain, disk: Disk, index: int, taken: dict[tuple[str, int, int, int, int], Disk]
 ) -> None:
-    """Find a place on wide SCSI: 15 units a controller, number 7 being the controller itself."""
+    """Find a place: seven units a controller, the controller itself being number 7 (narrow SCSI)."""
     hosted = {
         ("scsi", h.address.controller or 0, h.address.bus or 0, h.address.target or 0, h.address.unit or 0)
         for h in domain.devices.hostdevs
         if h.type == "scsi" and isinstance(h.address, DriveAddress)
     }
-    for offset in range(64):
-        controller, unit = divmod(index + offset, 15)
-        disk.address = DriveAddress(
-            controller=controller, bus=0, target=0, unit=unit + 1 if unit >= 7 else unit
-        )
-        if _key(disk) not in hosted:
-            break
+    controller, unit = divmod(index, UNITS)
+    disk.address = DriveAddress(controller=controller, bus=0, target=0, unit=unit)
+    if _key(disk) in hosted:
+        raise refuse(domain, disk, "target/@dev", f"a device of the host is at the place of {disk.target.dev!r}",
+                     remedy="Name another target, or give the disk an <address>")
     _claim(domain, disk, taken)
+
+
+def place_scsi_hostdevs(domain: Domain) -> None:
+    """Give the host's SCSI devices the first free unit of the controllers there are, or of the next one.
+
+    Raises:
+        ConfigUnsupported: no unit is free.
+    """
+    taken = {_key(disk)[1:] for disk in domain.devices.disks
+             if disk.target.bus == "scsi" and isinstance(disk.address, DriveAddress)}
+    items = [item for item in domain.devices.hostdevs if item.mode == "subsystem" and item.type == "scsi"]
+    for item in items:
+        place = item.address
+        if isinstance(place, DriveAddress):
+            taken.add((place.controller or 0, place.bus or 0, place.target or 0, place.unit or 0))
+    numbers = sorted({c.index or 0 for c in domain.devices.controllers if c.type == "scsi"})
+    numbers.append(max(numbers, default=-1) + 1)
+    for item in items:
+        if item.address is not None:
+            continue
+        free = ((n, 0, 0, unit) for n in numbers for unit in range(UNITS) if (n, 0, 0, unit) not in taken)
+        key = next(free, None)
+        if key is None:
+            raise refuse(domain, item, "address", "no unit of a SCSI controller is free",
+                         remedy="Give an address, or add a SCSI controller")
+        taken.add(key)
+        item.address = DriveAddress(controller=key[0], bus=0, target=0, unit=key[3])

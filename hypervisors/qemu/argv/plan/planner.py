@@ -15,7 +15,7 @@ from .controllers import (
     sort_controllers,
 )
 from .defaults import fill_defaults
-from .drives import place_disks
+from .drives import place_disks, place_scsi_hostdevs
 from .machine import resolve_machine
 from .modules import place_modules
 from .pci import PciPlanner
@@ -44,6 +44,7 @@ def plan_devices(domain: Domain, capabilities: Emulator, *, live: bool = False, 
     fill_defaults(planned, capabilities)
     add_default_controllers(planned, capabilities)
     place_disks(planned)
+    place_scsi_hostdevs(planned)
     choose_ports(planned)
     add_needed_controllers(planned)
     fill_models(planned, capabilities)
