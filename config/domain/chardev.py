@@ -148,6 +148,14 @@ class Serial(Chardev, change="re-create"):
 
     target: SerialTarget = child("target", SerialTarget)
 
+    def problems(self) -> Iterator[Problem]:
+        """Check that kind and model of a port fit."""
+        yield from super().problems()
+        name = self.target.model.name if self.target.model is not None else None
+        wanted = MODEL_OF.get(self.target.type or "")
+        if name is not None and wanted is not None and name != wanted:
+            yield Problem("target/model/@name", name, f"a port of type {self.target.type} has another", wanted)
+
     def fill(self, filling: Filling) -> None:
         """Kind and model of a port follow from each other."""
         super().fill(filling)

@@ -64,9 +64,10 @@ def _fill_amounts(domain: Domain) -> None:
     for number, cell in enumerate(cells):
         if cell.id is None and all(other.id != number for other in cells):
             cell.id = number
-    if domain.memory.kib is None and cells:
-        domain.memory.kib = sum(cell.memory or 0 for cell in cells)
     modules = sum(module.target.size or 0 for module in domain.devices.memories)
+    in_cells = sum(cell.memory or 0 for cell in cells)
+    if in_cells:
+        domain.memory.kib = in_cells + modules
     total = (domain.memory.kib or 0) + (modules if not cells else 0)
     current = domain.current_memory.kib
     if not current or current > max(total, (domain.memory.kib or 0) + modules):
@@ -74,6 +75,12 @@ def _fill_amounts(domain: Domain) -> None:
         domain.current_memory.kib = domain.memory.kib
     vcpu = domain.vcpu
     vcpu.maximum = vcpu.maximum or 1
+    states = domain.vcpus.vcpus if domain.vcpus is not None else []
+    if states and vcpu.current is None and (off := sum(state.enabled is False for state in states)):
+        vcpu.current = max(vcpu.maximum - off, 1)
+    if domain.cputune is not None and domain.cputune.vcpupins:
+        pins = domain.cputune.vcpupins
+        domain.cputune.vcpupins = [pin for pin in pins if pin.vcpu is None or pin.vcpu < vcpu.maximum]
     if vcpu.placement is None:
         nodes = domain.numatune.memory if domain.numatune else None
         vcpu.placement = "auto" if nodes and nodes.placement == "auto" and not vcpu.cpuset else "static"
@@ -122,6 +129,10 @@ def _number_controllers(domain: Domain) -> None:
             controller.index = lowest[controller.type] = index
 
 
+NO_CONSOLE = ("usb-serial", "pci-serial", "isa-debug")
+"""Kinds of serial port that are no console by themselves."""
+
+
 def pair_console_with_serial(domain: Domain) -> None:
     """The first console of a machine is its first serial port; whichever is missing follows the other."""
     devices = domain.devices
@@ -132,7 +143,7 @@ def pair_console_with_serial(domain: Domain) -> None:
         serial = Serial(type=first.type, sources=first.sources, protocol=first.protocol, log=first.log)
         serial.tty = first.tty
         devices.serials = [serial.copy()]
-    if not devices.serials:
+    if not devices.serials or devices.serials[0].target.type in NO_CONSOLE:
         return
     paired = _console_of(devices.serials[0])
     if first is None:
@@ -147,7 +158,7 @@ def pair_console_with_serial(domain: Domain) -> None:
 
 def _console_of(serial: Chardev) -> Console:
     console = Console(target=ConsoleTarget(type="serial", port=0))
-    for name in ("type", "tty", "sources", "protocol", "log"):
+    for name in ("type", "tty", "sources", "protocol", "log", "address"):
         if name in serial.__dict__:
             console.__dict__[name] = serial.__dict__[name]
     return console.copy()

@@ -6,19 +6,29 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..xml.binding import Element
-from ..xml.extra import Problem
+from ..xml.extra import EXTRA, Problem
 from .address import DriveAddress
 from .domain import Domain
 from .hostdev import Hostdev
 
+SINGLES = ("memballoon", "iommu", "vsock", "nvram", "pstore")
 Found = Iterator[tuple[Element, Problem]]
 
 
 def check_duplicates(domain: Domain) -> Found:
     """Yield devices of the host that are handed on twice, and places on SCSI buses that are taken twice."""
+    yield from _singles(domain)
     yield from _hosts(domain)
     yield from _scsi(domain)
     yield from _indices(domain)
+
+
+def _singles(domain: Domain) -> Found:
+    """What a guest has once is kept as unknown when it is there again."""
+    extra = domain.devices.__dict__.get(EXTRA)
+    for node in extra.nodes if extra is not None else ():
+        if node.key in SINGLES:
+            yield domain.devices, Problem(f"{node.key}[2]", None, "a guest has one of them at most")
 
 
 def _hosts(domain: Domain) -> Found:

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 from ..xml.binding import Element
 from ..xml.children import children, optional
-from ..xml.convert import BITMAP, KIB, UINT, UINT32, Scaled, integer, words
+from ..xml.convert import BITMAP, KIB, UINT, UINT32, Scaled, bitmap_to_set, integer, words
 from ..xml.extra import Problem
 from ..xml.fields import attr, text
+from .filling import Filling
 from .words import MEMORY_MODE
 
 PERIOD = integer(1000, 1_000_000)  # microseconds; libvirt's documented range of cpu periods
 QUOTA = integer(-1, 18446744073709551)  # microseconds; -1 no limit; libvirt's documented range
+UNLIMITED_KIB = 9007199254740991  # VIR_DOMAIN_MEMORY_PARAM_UNLIMITED
 CACHE_SIZE = Scaled("B", "B")
 
 
@@ -33,6 +35,14 @@ class Blkiotune(Element, change="live"):
     weight: int | None = text("weight", UINT32)
     devices: list[BlkioDevice] = children("device", BlkioDevice)
 
+    def problems(self) -> Iterator[Problem]:
+        """Each device of the host is limited once."""
+        seen: set[str | None] = set()
+        for device in self.devices:
+            if device.path in seen:
+                yield Problem("device/path", device.path, "there twice")
+            seen.add(device.path)
+
 
 class Memtune(Element, change="live"):
     """Limits of the memory of the guest's process, in KiB."""
@@ -41,6 +51,12 @@ class Memtune(Element, change="live"):
     soft_limit: int | None = text("soft_limit", KIB)
     min_guarantee: int | None = text("min_guarantee", KIB)
     swap_hard_limit: int | None = text("swap_hard_limit", KIB)
+
+    def fill(self, filling: Filling) -> None:
+        """The largest size means that there is no limit, as does saying nothing."""
+        for name in ("hard_limit", "soft_limit", "swap_hard_limit"):
+            if (self.__dict__.get(name) or 0) >= UNLIMITED_KIB:
+                self.__dict__[name] = None
 
 
 class VcpuPin(Element, change="live"):
@@ -141,6 +157,18 @@ class Cputune(Element, change="live"):
             if pin.vcpu is None or pin.cpuset is None or pin.vcpu in seen:
                 yield Problem("vcpupin/@vcpu", pin.vcpu, "incomplete, or there twice")
             seen.add(pin.vcpu)
+        yield from _overlaps("vcpusched/@vcpus", [item.vcpus for item in self.vcpuscheds])
+        yield from _overlaps("iothreadsched/@iothreads", [item.iothreads for item in self.iothreadscheds])
+
+
+def _overlaps(path: str, sets: list[str | None]) -> Iterator[Problem]:
+    """Each thread has one scheduler."""
+    taken: set[int] = set()
+    for given in sets:
+        numbers = bitmap_to_set(given) if given else frozenset()
+        if numbers & taken:
+            yield Problem(path, given, "a thread is there twice")
+        taken |= numbers
 
 
 class NumaMemory(Element):

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import XmlError
 from ..xml.binding import LONGEST_VALUE, Element
-from ..xml.convert import bitmap_max, describe
+from ..xml.convert import bitmap_max, bitmap_to_set, describe
 from ..xml.extra import Problem
 from ..xml.survey import path_of
 from ..xml.writer import ILLEGAL
@@ -119,12 +119,18 @@ def _check_vcpus(domain: Domain) -> Found:
 def _check_iothreads(domain: Domain) -> Found:
     ids = {thread.id for thread in domain.iothreadids.iothreads} if domain.iothreadids else set()
     ids |= set(range(1, (domain.iothreads or 0) + 1)) if not ids else set()
+    known = sorted(i for i in ids if i)
     for disk in domain.devices.disks:
         if disk.driver.iothread and disk.driver.iothread not in ids:
-            yield (
-                disk,
-                Problem("driver/@iothread", disk.driver.iothread, "no such iothread", sorted(i for i in ids if i)),
-            )
+            yield disk, Problem("driver/@iothread", disk.driver.iothread, "no such iothread", known)
+    tune = domain.cputune
+    for pin in tune.iothreadpins if tune else ():
+        if pin.iothread not in ids:
+            yield pin, Problem("@iothread", pin.iothread, "no such iothread", known)
+    for item in tune.iothreadscheds if tune else ():
+        missing = bitmap_to_set(item.iothreads or "0") - ids
+        if missing:
+            yield item, Problem("@iothreads", item.iothreads, f"no iothread {min(missing)}", known)
 
 
 def _check_boot(domain: Domain) -> Found:

@@ -57,6 +57,9 @@ class IoThreadIds(Element, change="live"):
             if not thread.id or thread.id in seen:
                 yield Problem("iothread/@id", thread.id, "0, missing, or there twice", "1 or more")
             seen.add(thread.id or 0)
+            low, high = thread.thread_pool_min, thread.thread_pool_max
+            if low is not None and high is not None and low > high:
+                yield Problem("iothread/@thread_pool_min", low, "more than thread_pool_max", f"0 to {high}")
 
 
 class DefaultIoThread(Element):

@@ -75,6 +75,11 @@ class EmulatorCapabilities:
         found = self.machine(machine)
         return found.default_cpu or None if found is not None else None
 
+    def max_cpus(self, machine: str) -> int | None:
+        """Return how many processors a machine type can have; None where it is unknown."""
+        found = self.machine(machine)
+        return found.max_cpus if found is not None else None
+
     @property
     def accelerators(self) -> tuple[str, ...]:
         """Accelerators that are built in: tcg, kvm."""

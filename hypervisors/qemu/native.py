@@ -50,6 +50,10 @@ class AnyEmulator:
         """Return what x86 machines have."""
         return "qemu64"
 
+    def max_cpus(self, machine: str) -> int | None:
+        """Leave the limit to the emulator that will run it."""
+        return None
+
 
 def to_native(xml: str) -> str:
     """Return the command line of a domain: one option a line, for a shell.

@@ -25,6 +25,8 @@ from .passthrough import add_passthrough
 from .plan.planner import plan_devices
 from .records import CommandLine, Emulator, LiveDevices, Resources
 from .rng import add_rngs
+from .rules import check_rules
+from .rules_machine import check_machine_rules
 from .serials import add_serials
 from .shmem import add_cryptos, add_iommu, add_pstore, add_shmems, add_vsock
 from .smartcard import add_redirdevs, add_smartcards
@@ -55,6 +57,8 @@ def build(domain: Domain, capabilities: Emulator, resources: Resources) -> Comma
     """
     planned = plan_devices(domain, capabilities, live=True)
     refuse_unbuilt(planned)
+    check_rules(planned)
+    check_machine_rules(planned, capabilities)
     work = Build(planned, capabilities, resources)
     _add_base(work)
     _add_devices(work)

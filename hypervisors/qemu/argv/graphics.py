@@ -24,10 +24,7 @@ def add_graphics(build: Build) -> None:
     local = [item for item in items if item.type in ("sdl", "egl-headless", "dbus")]
     if not local:
         build.option("-display", "none")
-    kinds = {item.type for item in items}
     for number, item in enumerate(items):
-        if item.type == "egl-headless" and kinds & {"sdl", "dbus"}:
-            raise build.refuse(item, "@type", "egl-headless is for guests without a window on the host")
         Display(build, item, f"graphics{number}").add()
 
 

@@ -12,22 +12,19 @@ if TYPE_CHECKING:
 ARM_ONLY = ("gic", "ras")
 OTHER_ARCH = ("hpt", "htm", "nested_hv", "ccf_assist", "cfpc", "sbbc", "ibs", "gic", "ras")
 """Features of other architectures, which libvirt refuses on x86."""
-NOT_QEMU = ("viridian", "hap", "privnet", "xen")
 
 
 def plan_machine(build: Build) -> None:
     """Gather the machine's properties that follow from features, clock and memory tuning."""
     domain, machine = build.domain, build.machine
     features = domain.features
-    for name in OTHER_ARCH + NOT_QEMU:
+    for name in OTHER_ARCH:
         if features.given(name):
             raise build.refuse(features, name.replace("_", "-"), "x86 guests of QEMU have no such feature")
     machine["usb"] = "off"
     if features.vmport is not None:
         machine["vmport"] = on_off(features.vmport.state is not False)
     if features.smm is not None:
-        if build.is_pc() and features.smm.enabled:
-            raise build.refuse(features, "smm", "system management mode needs machine type q35")
         machine["smm"] = on_off(features.smm.enabled)
     if features.ioapic is not None and features.ioapic.driver is not None and build.accel == "kvm":
         machine["kernel_irqchip"] = "split" if features.ioapic.driver == "qemu" else "on"

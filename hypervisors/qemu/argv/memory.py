@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .context import Build
 
 DEFAULT_PAGE_KIB = 2048
+ORDINARY_PAGE_KIB = 4
+"""The size of the pages that x86 has without asking."""
 RAM_ID = "pc.ram"
 """QEMU's name of the main memory of both x86 machines."""
 POLICIES = {"strict": "bind", "preferred": "preferred", "interleave": "interleave", "restrictive": None}
@@ -102,6 +104,8 @@ class MemoryBuilder:
         properties: dict[str, Any] = {}
         shared = access or (backing.access.mode if backing is not None else None)
         page = page_kib or self._page_for(cell)
+        if page is not None and page <= ORDINARY_PAGE_KIB:
+            page = None
         prealloc = backing is not None and backing.allocation.mode == "immediate"
         source = backing.source.type if backing is not None else None
         if path is not None:
@@ -119,7 +123,7 @@ class MemoryBuilder:
         elif source == "memfd":
             kind = "memory-backend-memfd"
         if discard if discard is not None else (backing is not None and backing.discard):
-            properties["discard-data"] = True if kind != "memory-backend-ram" else None
+            properties["discard-data"] = True if kind == "memory-backend-file" else None
         if shared is not None:
             properties["share"] = shared == "shared"
         elif source == "memfd":
@@ -150,8 +154,6 @@ class MemoryBuilder:
         return None if huge.pages else DEFAULT_PAGE_KIB
 
     def _huge_path(self, page_kib: int, part: Element) -> str | None:
-        if page_kib <= 4:
-            return None
         if self.build.resources.check_only:
             return self.build.resources.guest_dir
         return self.build.resources.huge_page_dirs.get(page_kib) or self._no_pages(page_kib, part)

@@ -20,6 +20,9 @@ def add_passthrough(build: Build) -> None:
     """Add them, and report them: they need the permission domain:passthrough."""
     _add_deprecation(build)
     given = build.domain.qemu_commandline
+    if build.domain.qemu_capabilities is not None:
+        # libvirt's words for what its own builder takes a QEMU to have; ours asks the emulator itself
+        build.passthrough.append("qemu:capabilities")
     if build.domain.qemu_override is not None:
         build.passthrough.append("qemu:override")
     if given is None:

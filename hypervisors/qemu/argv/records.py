@@ -30,6 +30,10 @@ class Emulator(Protocol):
         """Return the CPU model that QEMU takes by itself for a machine type."""
         ...
 
+    def max_cpus(self, machine: str) -> int | None:
+        """Return how many processors a machine type can have, None where that is not known."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:

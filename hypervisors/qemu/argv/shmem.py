@@ -15,6 +15,10 @@ DEFAULT_SHMEM = 4 * 1024 * 1024
 """Bytes of a piece of shared memory without a size (formatdomain, "Shared memory device")."""
 
 
+SMALLEST_PSTORE_KIB = 8
+"""Two records of ACPI ERST, the smallest store that QEMU's acpi-erst takes (docs/specs/acpi_erst.rst)."""
+
+
 def add_shmems(build: Build) -> None:
     """Add all pieces of shared memory."""
     for item in build.domain.devices.shmems:
@@ -91,7 +95,7 @@ def add_iommu(build: Build) -> None:
     elif item.model == "virtio":
         if build.chipset != Q35 or not build.domain.features.acpi:
             raise build.refuse(item, "@model", "a virtio IOMMU needs machine type q35 and ACPI")
-        build.device(item, {"driver": "virtio-iommu", "id": build.alias(item), **build.pci(item)})
+        build.device(item, {"driver": "virtio-iommu-pci", "id": build.alias(item), **build.pci(item)})
     else:
         raise build.refuse(item, "@model", f"x86 machines have no IOMMU of model {item.model}")
 
@@ -114,6 +118,16 @@ def add_pstore(build: Build) -> None:
     """Add storage for a crashed guest's last words."""
     item = build.domain.devices.pstore
     if item is not None:
-        raise build.refuse(item, "", "this device cannot be built yet")
+        alias = build.alias(item)
+        if not item.path or not item.size:
+            raise build.refuse(item, "path" if not item.path else "size", "is missing")
+        if item.size & (item.size - 1) or item.size < SMALLEST_PSTORE_KIB:
+            raise build.refuse(item, "size", f"must be a power of two, {SMALLEST_PSTORE_KIB} KiB at least")
+        memory = build.object(
+            "memory-backend-file", f"mem{alias}", item,
+            **{"mem-path": item.path, "size": item.size * 1024, "share": True},
+        )
+        build.use_file(item.path, read_only=False, kind="nvram")
+        build.device(item, {"driver": "acpi-erst", "id": alias, "memdev": memory, **build.pci(item)})
     if build.domain.devices.nvram is not None:
         raise build.refuse(build.domain.devices.nvram, "", "x86 machines have no NVRAM device")

@@ -9,7 +9,6 @@ from ....config.domain.address import BareAddress, CcwAddress, PciAddress, Spapr
 from ....config.domain.controller import Controller
 from ....config.domain.disk import Disk
 from ....config.domain.domain import Domain
-from ....config.domain.features import Features
 from ....config.domain.filesystem import Filesystem
 from ....config.domain.graphics import Graphics
 from ....config.domain.hostdev import Hostdev, HostdevSource
@@ -32,13 +31,11 @@ REFUSED: Mapping[type[Element], Mapping[str, str]] = {
         "bootloader": XEN, "bootloader_args": XEN, "xen_commandline": XEN, "idmap": CONTAINERS,
         "lxc_namespace": CONTAINERS, "bhyve_commandline": "only bhyve has this",
         "vmware_datacenterpath": "only VMware has this",
-        "qemu_capabilities": "the emulator is probed, and believed", "keywrap": S390,
     },
     Os: {
         "init": CONTAINERS, "initargs": CONTAINERS, "initenvs": CONTAINERS, "initdir": CONTAINERS,
         "inituser": CONTAINERS, "initgroup": CONTAINERS, "root": XEN,
     },
-    Features: {"capabilities": CONTAINERS, "msrs": "KVM takes this for the whole host only"},
     Disk: {"backend_domain": XEN, "rawio": "raw I/O cannot be allowed to a guest yet"},
     StorageSource: {
         "fdgroup": "descriptors of a client cannot be used yet",
@@ -57,7 +54,9 @@ REFUSED: Mapping[type[Element], Mapping[str, str]] = {
     VideoDriver: {"vgaconf": "only bhyve has this"},
     Acceleration: {"accel2d": "QEMU's cards have no such switch"},
 }  # fmt: skip
-"""Fields that are refused where they are given, by class."""
+"""Fields that are refused where they are given, by class.  Switches of other hypervisors that change nothing here
+(features hap, viridian, privnet, xen, capabilities, msrs; keywrap) are taken and kept, as libvirt does: definitions
+carry them from one hypervisor to the next."""
 
 TAP_ONLY = ("bandwidth", "filterref", "vlan", "virtualport", "port", "coalesce", "script", "downscript")
 """Fields of interfaces that are about the host's end of a tap device."""

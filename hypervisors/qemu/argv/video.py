@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ....config.domain.video import Video, VideoModel
-from .options import on_off
 
 if TYPE_CHECKING:
     from .context import Build
 
 PRIMARY = {"vga": "VGA", "cirrus": "cirrus-vga", "vmvga": "vmware-svga", "qxl": "qxl-vga", "virtio": "virtio-vga",
            "bochs": "bochs-display", "ramfb": "ramfb"}
-SECONDARY = {"vga": "secondary-vga", "qxl": "qxl", "virtio": "virtio-gpu-pci", "bochs": "bochs-display"}
+SECONDARY = {"qxl": "qxl", "virtio": "virtio-gpu-pci"}
 
 
 def add_videos(build: Build) -> None:
@@ -37,7 +36,7 @@ def _add_video(build: Build, item: Video, *, primary: bool) -> None:
     if model.blob is not None:
         if model.type != "virtio":
             raise build.refuse(item, "model/@blob", "only virtio cards have this")
-        properties["blob"] = on_off(model.blob == "on")
+        properties["blob"] = model.blob == "on"
     if item.driver.name == "vhostuser":
         properties["chardev"] = _vhost_user(build, item, alias)
     if model.resolution is not None and model.resolution.x and model.resolution.y:

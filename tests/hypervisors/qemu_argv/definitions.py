@@ -44,6 +44,10 @@ class FakeEmulator:
         """Return what both machines have."""
         return "qemu64"
 
+    def max_cpus(self, machine: str) -> int | None:
+        """Return what QEMU 7.2 says of both."""
+        return 288 if "q35" in machine else 255
+
 
 def definition(devices: str = "", *, machine: str = "pc", kind: str = "qemu", above: str = "") -> Domain:
     """Return a definition with these devices; the balloon is left out so that addresses are easy to count."""

@@ -34,7 +34,7 @@ def fill_defaults(domain: Domain, emulator: Emulator) -> None:
         devices.memballoon = Memballoon(model="virtio")
     for given in devices.inputs:
         if given.bus in (None, "default"):
-            given.bus = "ps2" if given.type in ("mouse", "keyboard") else "none" if given.type == "evdev" else "usb"
+            given.bus = "ps2" if given.type in ("mouse", "keyboard") else "usb" if given.type != "evdev" else None
             if given.type == "passthrough":
                 given.bus = "virtio"
     if chipset_of(domain) in (PC, Q35):
@@ -58,6 +58,8 @@ def fill_defaults(domain: Domain, emulator: Emulator) -> None:
     for tpm in devices.tpms:
         if tpm.model in (None, "default"):
             tpm.model = "tpm-tis"
+        if tpm.backend.type == "emulator" and tpm.backend.version in (None, "default"):
+            tpm.backend.version = "2.0" if tpm.model == "tpm-crb" else "1.2"
 
 
 def _fill_sizes(domain: Domain) -> None:
@@ -121,11 +123,12 @@ def _fill_video(domain: Domain, emulator: Emulator) -> None:
             model.type = next((kind for kind, driver in VIDEO_MODELS if emulator.has_type(driver)), "vga")
         if model.type == "none":
             continue
-        if model.heads is None:
-            model.heads = 1
+        model.heads = model.heads or 1
         if not any(other.model.primary for other in devices.videos) and position == 0:
             model.primary = True
         if model.type == "qxl":
+            if model.vgamem and model.vgamem & (model.vgamem - 1):
+                raise refuse(domain, video, "model/@vgamem", "not a power of two")
             model.ram = power_of_two(model.ram or 65536)
             model.vgamem = power_of_two(model.vgamem or 16384)
             model.vram = power_of_two(model.vram or 65536)

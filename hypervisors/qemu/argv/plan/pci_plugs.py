@@ -151,7 +151,9 @@ class Plugs:
             yield crypto, CONVENTIONAL
         for panic in devices.panics:
             if panic.model == "pvpanic":
-                yield panic, CONVENTIONAL | Plug.INTEGRATED
+                yield panic, CONVENTIONAL
+        if devices.pstore is not None:
+            yield devices.pstore, CONVENTIONAL
 
     def video(self, kind: str | None) -> int | None:
         """Return what a video device needs, None for those that are no PCI device."""

@@ -1,0 +1,130 @@
+"""What libvirt refuses of a QEMU guest although its format has it: rules between values, by kind of device.
+
+Source of the rules: what libvirt 9.0 answers to such definitions (observed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ....config.domain.domain import Domain
+from ....config.domain.graphics import Graphics
+from ....config.domain.video import Video
+from .refusal import refuse
+
+SMALLEST_VRAM_KIB = 1024
+SMALLEST_SHMEM = 1 << 20
+SECONDARY = ("qxl", "virtio")
+MULTIHEAD = ("qxl", "virtio")
+
+
+def check_rules(domain: Domain) -> None:
+    """Look through a planned definition.
+
+    Raises:
+        ConfigUnsupported: the path names what breaks which rule.
+    """
+    for check in _CHECKS:
+        check(domain)
+
+
+def _check_graphics(domain: Domain) -> None:
+    kinds: set[str] = set()
+    for item in domain.devices.graphics:
+        if item.type in kinds:
+            raise refuse(domain, item, "@type", f"a guest has one display of type {item.type} at most")
+        kinds.add(item.type)
+        if len(item.listens) > 1:
+            raise refuse(domain, item, "listen[2]", "QEMU listens at one address only")
+        _check_headless(domain, item)
+
+
+def _check_headless(domain: Domain, item: Graphics) -> None:
+    shown = {other.type for other in domain.devices.graphics}
+    if item.type == "egl-headless" and shown & {"sdl", "dbus"}:
+        raise refuse(domain, item, "@type", "egl-headless is for guests without a window on the host")
+
+
+def _check_videos(domain: Domain) -> None:
+    videos = domain.devices.videos
+    primaries = [item for item in videos if item.model.primary]
+    if len(primaries) > 1:
+        raise refuse(domain, primaries[1], "model/@primary", "only one card can be the primary one")
+    if len(videos) > 1:
+        for item in videos:
+            if item.model.type == "none":
+                raise refuse(domain, item, "model/@type", "'none' beside another card")
+    for place, item in enumerate(videos):
+        _check_video(domain, item, first=item.model.primary or (not primaries and not place))
+
+
+def _check_video(domain: Domain, item: Video, *, first: bool) -> None:
+    model = item.model
+    kind = model.type
+    if not first and kind not in SECONDARY:
+        raise refuse(domain, item, "model/@type", f"QEMU has no second card of type {kind}")
+    if (model.heads or 1) > 1 and kind not in MULTIHEAD:
+        raise refuse(domain, item, "model/@heads", f"cards of type {kind} have one head")
+    if model.vgamem is not None:
+        if kind != "qxl":
+            raise refuse(domain, item, "model/@vgamem", "only qxl cards have this")
+        if model.vgamem & (model.vgamem - 1):
+            raise refuse(domain, item, "model/@vgamem", "not a power of two")
+    if model.vram is not None and model.vram < SMALLEST_VRAM_KIB and kind in ("vga", "qxl", "vmvga", "bochs"):
+        raise refuse(domain, item, "model/@vram", f"less than {SMALLEST_VRAM_KIB} KiB")
+
+
+def _check_audio(domain: Domain) -> None:
+    ids: set[int | None] = set()
+    for item in domain.devices.audios:
+        if item.id in ids:
+            raise refuse(domain, item, "@id", f"another audio backend has number {item.id}")
+        ids.add(item.id)
+        if item.type == "spice" and not _has_spice(domain):
+            raise refuse(domain, item, "@type", "needs a display of type spice")
+
+
+def _has_spice(domain: Domain) -> bool:
+    return any(item.type == "spice" for item in domain.devices.graphics)
+
+
+def _check_characters(domain: Domain) -> None:
+    devices = domain.devices
+    for item in (*devices.serials, *devices.parallels, *devices.consoles, *devices.channels, *devices.redirdevs,
+                 *devices.smartcards):
+        if item.type in ("spicevmc", "spiceport") and not _has_spice(domain):
+            raise refuse(domain, item, "@type", f"{item.type} needs a display of type spice")
+        if item.type == "udp" and len(item.sources) > 2:
+            raise refuse(domain, item, "source[3]", "one source to listen and one to connect are enough")
+
+
+def _check_tpms(domain: Domain) -> None:
+    for item in domain.devices.tpms:
+        if item.backend.type != "emulator":
+            continue
+        if item.backend.version == "1.2" and item.model == "tpm-crb":
+            raise refuse(domain, item, "@model", "TPM 1.2 has no such interface", remedy="Use tpm-tis, or version 2.0")
+        if item.backend.active_pcr_banks is not None and item.backend.version != "2.0":
+            raise refuse(domain, item, "backend/active_pcr_banks", "needs version 2.0")
+
+
+def _check_shmems(domain: Domain) -> None:
+    for item in domain.devices.shmems:
+        if item.size is not None and (item.size < SMALLEST_SHMEM or item.size & (item.size - 1)):
+            raise refuse(domain, item, "size", "must be a power of two, 1 MiB at least")
+        if item.msi is not None and item.server is None:
+            raise refuse(domain, item, "msi", "needs a server")
+
+
+def _check_others(domain: Domain) -> None:
+    for item in domain.devices.filesystems:
+        if item.driver.type == "virtiofs" and item.readonly:
+            raise refuse(domain, item, "readonly", "virtiofs folders cannot be read-only")
+    for watchdog in domain.devices.watchdogs:
+        if watchdog.model != "i6300esb" and watchdog.address is not None:
+            raise refuse(domain, watchdog, "address", f"a watchdog of model {watchdog.model} has no address")
+
+
+_CHECKS: tuple[Callable[[Domain], None], ...] = (
+    _check_graphics, _check_videos, _check_audio, _check_characters, _check_tpms, _check_shmems, _check_others,
+)  # fmt: skip
