@@ -266,8 +266,11 @@ class Driver(ABC):
         """
 
     @abstractmethod
-    async def define(self, target: Target, xml: str) -> None:
+    async def define(self, target: Target, xml: str) -> str | None:
         """Check a definition against this hypervisor, and register it where it keeps its own.
+
+        Returns what to store instead where the driver works things out that are to stay as they are
+        (addresses, controllers, the machine's version); None where the definition stays as it is.
 
         Raises:
             ConfigUnsupported: it asks for what this hypervisor cannot do.

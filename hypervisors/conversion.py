@@ -124,6 +124,22 @@ def from_native_noted(
     return str(function(given, **found.from_arguments(options or {}))), ()
 
 
+def fill_in(xml: str) -> str:
+    """Return a definition with what its kind of hypervisor works out by itself, as it is where that is nothing.
+
+    Raises:
+        XmlError: it is no domain.
+        ConfigUnsupported: it asks for what the hypervisor cannot do.
+    """
+    from ..config.domain.document import parse
+
+    if parse(xml).type not in ("qemu", "kvm"):
+        return xml
+    from .qemu.native import fill_in as fill_in_qemu
+
+    return fill_in_qemu(xml)
+
+
 def _text(data: bytes) -> str:
     try:
         return data.decode()

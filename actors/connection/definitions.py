@@ -67,7 +67,7 @@ class Definitions:
         xml, summary = await self._parsed(call.args["xml"])
         may_name(call, self.uri.text, summary["name"])
         self._may_pass_through(call, summary)
-        await self._check(summary, xml)
+        xml = await self._check(summary, xml)
         await self._hand_over(Order(verb="define", args={"xml": xml, "summary": summary}, call=call), summary)
 
     async def create(self, call: PendingCall) -> None:
@@ -75,14 +75,15 @@ class Definitions:
         xml, summary = await self._parsed(call.args["xml"])
         may_name(call, self.uri.text, summary["name"])
         self._may_pass_through(call, summary)
-        await self._check(summary, xml)
+        xml = await self._check(summary, xml)
         args = {**call.args, "xml": xml, "summary": summary}
         await self._hand_over(Order(verb="create", args=args, call=call), summary)
 
-    async def _check(self, summary: dict[str, Any], xml: str) -> None:
-        """Have the driver check a definition, unless the domain's actor will have it registered."""
-        if Capability.NATIVE_DEFINITIONS not in self.driver.capabilities:
-            await self.driver.define(Target(uuid=summary["uuid"], name=summary["name"]), xml)
+    async def _check(self, summary: dict[str, Any], xml: str) -> str:
+        """Have the driver check a definition, unless it is to register it later; return what to store."""
+        if Capability.NATIVE_DEFINITIONS in self.driver.capabilities:
+            return xml
+        return await self.driver.define(Target(uuid=summary["uuid"], name=summary["name"]), xml) or xml
 
     def _may_pass_through(self, call: PendingCall, summary: dict[str, Any]) -> None:
         """Refuse the qemu: namespace and emulators of other folders to who lacks the permission, which equals root."""

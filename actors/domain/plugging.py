@@ -75,7 +75,7 @@ async def _change(actor: DomainActor, args: dict[str, Any], edit: Edit, verb: st
         device = _settled(await supervisor.definition(actor.entry), device)
     if config:
         changed = edit(await supervisor.definition(actor.entry), device).decode()
-        await supervisor.driver.define(Target(uuid=snapshot.uuid, name=snapshot.name), changed)
+        changed = await supervisor.driver.define(Target(uuid=snapshot.uuid, name=snapshot.name), changed) or changed
     if live:
         supervisor.need(Capability.HOTPLUG, f"domain.{verb}")
         await _change_live(actor, device, verb)
@@ -124,7 +124,7 @@ async def _resize(
     changed = ""
     if config:
         changed = edit(await supervisor.definition(actor.entry), number, maximum=maximum).decode()
-        await supervisor.driver.define(Target(uuid=snapshot.uuid, name=snapshot.name), changed)
+        changed = await supervisor.driver.define(Target(uuid=snapshot.uuid, name=snapshot.name), changed) or changed
     if live:
         supervisor.need(capability, f"domain.{verb}")
         await _change_live(actor, number, verb)

@@ -14,6 +14,7 @@ from typing import Any
 from ..xml.binding import Element, write
 from ..xml.fields import Change, View
 from ..xml.survey import differences
+from .carrying import Fill, carry_over
 from .completion import complete
 from .device import Device
 from .device_edit import items
@@ -56,13 +57,16 @@ class ChangePlan:
     changes: tuple[Planned, ...]
 
 
-def plan_changes(old: bytes | str, new: Domain, *, random: RandomBytes = os.urandom) -> ChangePlan:
+def plan_changes(
+    old: bytes | str, new: Domain, *, random: RandomBytes = os.urandom, fill: Fill | None = None
+) -> ChangePlan:
     """Compare a stored definition with what shall replace it.
 
-    A card or device that the new one leaves without what was once made up (MAC address, UUID) keeps it.
-    Raises: XmlError where the new one cannot be taken.
+    A card or device that the new one leaves without what was once made up (MAC address, UUID) keeps it; so does
+    what `fill` works out (addresses, controllers), where the hypervisor has such a thing.
+    Raises: XmlError, ConfigUnsupported where the new one cannot be taken.
     """
-    before = complete(parse(old), random=random)
+    before = complete(parse(fill(old if isinstance(old, str) else old.decode()) if fill else old), random=random)
     new = new.copy()
     new.uuid = new.uuid or before.uuid
     new.id = None
@@ -70,6 +74,8 @@ def plan_changes(old: bytes | str, new: Domain, *, random: RandomBytes = os.uran
         card.mac.address = known
     after = complete(new, random=random)
     validate(after)
+    if fill is not None:
+        after = carry_over(before, after, fill)
     return ChangePlan(
         xml=format(after, secure=True), changes=(*_plain_changes(before, after), *_device_changes(before, after))
     )

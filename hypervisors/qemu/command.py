@@ -91,6 +91,24 @@ def build_command(domain: Domain, emulator: Emulator, resources: Resources) -> C
     return build(domain, emulator, resources)
 
 
+def check_and_fill(domain: Domain, emulator: Emulator, resources: Resources) -> str:
+    """Return the XML of a definition with all that is worked out by itself, once a command line can be made of it.
+
+    Pure.
+
+    Raises:
+        ConfigUnsupported: it asks for what cannot be had.
+    """
+    from ...config.domain.document import format
+    from .argv.build import build
+    from .argv.plan.planner import plan_devices
+
+    planned = plan_devices(domain, emulator)
+    text = format(planned, secure=True)
+    build(planned, emulator, resources)
+    return text
+
+
 def import_builder() -> None:
     """Load what builds command lines, so that the first start need not; takes 0.1 s, on the pool."""
     from ...config.domain import document

@@ -145,9 +145,9 @@ class QemuDriver(Driver):
         """QEMU keeps no list of guests: only mechane does."""
         return ()
 
-    async def define(self, target: Target, xml: str) -> None:
-        """Check that a command line can be made of a definition, as far as that needs no start."""
-        await self._starter.check(target, xml)
+    async def define(self, target: Target, xml: str) -> str | None:
+        """Check that a command line can be made of a definition, as far as that needs no start; return it filled in."""
+        return await self._starter.check(target, xml)
 
     async def undefine(self, target: Target) -> None:
         """Forget what was kept for a definition: its folder, UEFI variables and TPM."""

@@ -102,6 +102,29 @@ def from_native_noted(text: str, directory: str = "") -> tuple[str, list[str]]:
     return format(domain, secure=True), notes
 
 
+def fill_in(xml: str) -> str:
+    """Return a definition with all that is worked out by itself, as far as no emulator need be asked.
+
+    Raises:
+        XmlError: it is no domain.
+        ConfigUnsupported: it asks for what cannot be had.
+    """
+    from ...config.domain.document import format, parse
+    from .argv.plan.machine import X86
+    from .argv.plan.planner import plan_devices
+    from .argv.rules import check_rules
+    from .argv.rules_machine import check_machine_rules
+
+    domain = parse(xml)
+    if (domain.os.type.arch or X86[0]) not in X86 or domain.os.type.name != "hvm":
+        return xml  # no planner for these yet
+    emulator = AnyEmulator()
+    planned = plan_devices(domain, emulator)
+    check_rules(planned)
+    check_machine_rules(planned, emulator)
+    return format(planned, secure=True)
+
+
 def _resources(domain: Domain, needed: Needs, accel: str, names: dict[int, Tap]) -> Resources:
     from .argv.records import Resources
     from .firmware import read_descriptors

@@ -34,7 +34,7 @@ from ..facts import Spawned
 from . import live, ownership
 from .capabilities import EmulatorKey
 from .cgroup import Grouping
-from .command import Definitions, build_command, plan_needs, write_live
+from .command import Definitions, build_command, check_and_fill, plan_needs, write_live
 from .cpu.settling import Settler
 from .emulation import accelerator_of, default_emulator
 from .emulators import Emulators, key_of
@@ -165,8 +165,8 @@ class Starter:
             prepared.close()
         return await self._bring_up(request, guest, line, prepared)
 
-    async def check(self, target: Target, xml: str) -> None:
-        """Check that a definition can be built, where the emulator is known already.
+    async def check(self, target: Target, xml: str) -> str | None:
+        """Check that a definition can be built, and return it filled in, where the emulator is known already.
 
         Nothing is run and no file is opened: whether the host has what it names shows at the
         start.
@@ -179,10 +179,11 @@ class Starter:
         domain = await self._definitions.parse(xml)
         accel = accelerator_of(domain)
         emulator = await self._emulators.remembered(domain.devices.emulator or default_emulator(domain))
-        if emulator is not None:
-            folder = str(self._shop.folder_of(target.uuid).path)
-            resources = Resources(guest_dir=folder, nvram_dir=folder, accel=accel, check_only=True)
-            await self._shop.env.pure(self._build, domain, emulator, resources, size=len(xml))
+        if emulator is None:
+            return None
+        folder = str(self._shop.folder_of(target.uuid).path)
+        resources = Resources(guest_dir=folder, nvram_dir=folder, accel=accel, check_only=True)
+        return await self._shop.env.pure(check_and_fill, domain, emulator, resources, size=len(xml))
 
     # ---- before the spawn
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Conversions(Protocol):
     """Converts definitions; handed in by the entry point, for it alone may know hypervisors."""
 
+    def fill_in(self, xml: str) -> str: ...
     def to_native(self, name: str, xml: str, options: Mapping[str, str] | None = None) -> str: ...
     def from_native_noted(
         self, name: str, data: bytes, options: Mapping[str, str] | None = None
@@ -62,6 +63,14 @@ class Context:
         if self._conversions is None:
             raise Unsupported("this program converts no definitions", remedy="use the command mechane")
         return self._conversions()
+
+    def fill_in(self, xml: str) -> str:
+        """Return a definition with what its hypervisor works out by itself, as far as this program knows that.
+
+        Raises:
+            XmlError, ConfigUnsupported: it cannot be had.
+        """
+        return xml if self._conversions is None else self._conversions().fill_in(xml)
 
     def close(self) -> None:
         """Close the connection, if there is one."""

@@ -55,7 +55,7 @@ def compare(context: Context, options: Namespace) -> Comparison:
     deadline_s = context.deadline_s
     old = calls.get_xml(record["uuid"], inactive=True, secure=True, deadline_s=deadline_s)
     live = calls.get_xml(record["uuid"], secure=True, deadline_s=deadline_s) if record["id"] is not None else ""
-    plan = plan_changes(old, new)
+    plan = plan_changes(old, new, fill=context.fill_in)
     return Comparison(record=record, old=old, live=live, plan=plan, xml=plan.xml)
 
 
@@ -183,7 +183,8 @@ def normalize(context: Context, options: Namespace) -> int:
     from ...config.domain.views import domain_of, show
 
     stored, _ = check_define(format(domain_of(read_xml(options.file)), secure=True))
-    sys.stdout.write(show(stored, options.format))
+    filled = context.fill_in(stored.decode())
+    sys.stdout.write(show(filled, options.format))
     return OK
 
 

@@ -77,3 +77,39 @@ def test_a_definition_that_cannot_be_is_refused() -> None:
     stored = check_define(document())[0]
     with pytest.raises(XmlError):
         plan_changes(stored, domain_of(document(DISK.format("vda"), DISK.format("vda"))))
+
+
+def filled(xml: str) -> str:
+    """Work out what QEMU's guests leave open."""
+    from mechane.hypervisors.conversion import fill_in
+
+    return fill_in(xml)
+
+
+def planned(old: str, new: str) -> list[tuple[str, str, str]]:
+    stored = filled(check_define(old)[0].decode())
+    return [(item.path, item.kind, item.change) for item in plan_changes(stored, domain_of(new), fill=filled).changes]
+
+
+def test_what_was_worked_out_is_no_change() -> None:
+    """A person's own file has no addresses and no controllers; the stored definition has them."""
+    devices = (DISK.format("vda"), DISK.format("vdb"), NIC.format(1, ""), SERIAL, "<graphics type='vnc'/>")
+    old = document(*devices)
+    assert planned(old, old) == []
+    assert planned(old, filled(check_define(old)[0].decode())) == []
+    assert planned(old, old.replace("q35", "pc-q35-7.2")) == [("/domain/os/type/@machine", "changed", "next_boot")]
+    more = document(*devices[:-2], DISK.format("vdc"), NIC.format(2, ""), *devices[-2:])
+    added = [item for item in planned(old, more) if "controller" not in item[0]]
+    assert added == [
+        ("/domain/devices/disk[vdc]", "added", "live"),
+        ("/domain/devices/interface[52:54:00:00:00:02]", "added", "live"),
+    ]
+    assert not any("pci, index" in item[0] and item[1] == "removed" for item in planned(old, more))
+    assert planned(old, document(*devices[1:])) == [("/domain/devices/disk[vda]", "removed", "live")]
+
+
+def test_devices_keep_their_places() -> None:
+    old = filled(check_define(document(DISK.format("vda"), DISK.format("vdb")))[0].decode())
+    new = plan_changes(old, domain_of(document(DISK.format("vdb"))), fill=filled).xml
+    place = old.split("dev='vdb'")[1].split("<address")[1].split("/>")[0]
+    assert f"<address{place}/>" in new.split("dev='vdb'")[1].split("</disk>")[0]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mechane.hypervisors import conversion
 from mechane.protocol.cli.main import main
 from mechane.tests.support.node import NodeProcess, running_node
 
@@ -25,7 +26,7 @@ class Cli:
     def run(self, *words: str) -> tuple[int, str, str]:
         """Run a command; return exit code, output and errors."""
         self._capsys.readouterr()
-        code = main(["--socket", str(self.node.socket), *words])
+        code = main(["--socket", str(self.node.socket), *words], lambda: conversion)
         out, err = self._capsys.readouterr()
         return code, out, err
 
