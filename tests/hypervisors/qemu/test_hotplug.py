@@ -153,7 +153,7 @@ def test_a_refused_step_leaves_nothing(short_tmp: Path) -> None:
                 DISK.format(good, "vdb", "<driver name='qemu' type='qcow2'/>"),
                 DISK.format(good, "vdc", "<geometry cyls='99999999' heads='1' secs='1'/>"),
                 "<interface type='user'><mac address='52:54:00:00:00:02'/><model type='virtio'/>"
-                "<driver queues='1' rx_queue_size='77'/></interface>",
+                "<driver queues='1' rx_queue_size='64'/></interface>",
                 "<rng model='virtio'><backend model='random'>/nowhere</backend></rng>",
             ):
                 with pytest.raises(MonitorError):

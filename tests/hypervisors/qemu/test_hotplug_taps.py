@@ -34,7 +34,7 @@ def test_a_bridged_card_is_plugged(short_tmp: Path) -> None:
             with pytest.raises(StartFailed):
                 await running.attach(nic("bridge", "<source bridge='nowhere'/>").replace("56'", "57'"))
             with pytest.raises(MonitorError):
-                bad = "<driver queues='1' rx_queue_size='77'/>"
+                bad = "<driver queues='1' rx_queue_size='64'/>"
                 await running.attach(nic("bridge", "<source bridge='br0'/>", bad).replace("56'", "58'"))
             assert links() == {"br0", name}
             stats = await n.driver.stats(running.target, frozenset({"interface"}), deadline_s=5)

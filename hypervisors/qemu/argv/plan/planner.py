@@ -56,6 +56,7 @@ def plan_devices(domain: Domain, capabilities: Emulator, *, live: bool = False, 
         pci.plan()
     UsbPlanner(planned).plan()
     place_modules(planned)
+    sort_controllers(planned)  # those that were added stand where a reader of the result puts them
     if live:
         assign_aliases(planned)
     return planned
