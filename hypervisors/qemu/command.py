@@ -100,12 +100,12 @@ def check_and_fill(domain: Domain, emulator: Emulator, resources: Resources) -> 
         ConfigUnsupported: it asks for what cannot be had.
     """
     from ...config.domain.document import format
-    from .argv.build import build
+    from .argv.build import build_planned
     from .argv.plan.planner import plan_devices
 
-    planned = plan_devices(domain, emulator)
-    text = format(planned, secure=True)
-    build(planned, emulator, resources)
+    planned = plan_devices(domain, emulator, live=True)
+    text = format(planned, secure=True)  # before it becomes that of a guest that runs
+    build_planned(planned, emulator, resources)
     return text
 
 

@@ -55,7 +55,15 @@ def build(domain: Domain, capabilities: Emulator, resources: Resources) -> Comma
     Raises:
         ConfigUnsupported: something in the definition cannot be built; `path` names it.
     """
-    planned = plan_devices(domain, capabilities, live=True)
+    return build_planned(plan_devices(domain, capabilities, live=True), capabilities, resources)
+
+
+def build_planned(planned: Domain, capabilities: Emulator, resources: Resources) -> CommandLine:
+    """Return the command line of a definition that is planned, with aliases; it becomes the live definition.
+
+    Raises:
+        ConfigUnsupported: something in the definition cannot be built; `path` names it.
+    """
     refuse_unbuilt(planned)
     check_rules(planned)
     check_machine_rules(planned, capabilities)
