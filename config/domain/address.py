@@ -131,6 +131,7 @@ class HostPciAddress(Element, change="re-create"):
     bus: int | None = attr("bus", HEX8)
     slot: int | None = attr("slot", based(2, 0x1F))
     function: int | None = attr("function", based(1, 7))
+    multifunction: bool | None = attr("multifunction", ON_OFF)
 
     def fill(self, filling: Filling) -> None:
         """Write the whole address."""

@@ -103,6 +103,9 @@ class Chardev(Device, change="re-create"):
 
     def problems(self) -> Iterator[Problem]:
         """Check that the source holds what the type needs."""
+        most = 2 if self.type == "udp" else 1
+        if len(self.sources) > most:
+            yield Problem(f"source[{most + 1}]", None, f"a character device of type {self.type} has {most} at most")
         for name in _NEEDED.get(self.type or "", ()):
             if not any(getattr(source, name) for source in self.sources):
                 yield Problem(f"source/@{name}", None, f"a character device of type {self.type} needs it")
@@ -170,10 +173,11 @@ class Serial(Chardev, change="re-create"):
 
 
 class ParallelTarget(Element, change="re-create"):
-    """The guest's end of a parallel port."""
+    """The guest's end of a parallel port; its model is that of serial ports and says nothing here."""
 
     type: str | None = attr("type")
     port: int | None = attr("port", UINT32)
+    model: SerialModel | None = optional("model", SerialModel)
 
 
 class Parallel(Chardev, change="re-create"):
@@ -192,6 +196,7 @@ class ConsoleTarget(Element, change="re-create"):
         words("none", "xen", "serial", "uml", "virtio", "lxc", "openvz", "sclp", "sclplm"),
     )
     port: int | None = attr("port", UINT32)
+    model: SerialModel | None = optional("model", SerialModel)
 
 
 class Console(Chardev, change="re-create"):

@@ -42,6 +42,9 @@ def complete(domain: Domain, *, random: RandomBytes = os.urandom) -> Domain:
     if domain.os.type.name == "hvm":
         pair_console_with_serial(domain)
     _number_ports(domain)
+    for device in domain.devices.every():
+        if device.acpi is not None and device.acpi.index is None:
+            device.acpi = None  # says nothing
     for element in parts(domain):
         element.fill(filling)
     return domain
@@ -141,7 +144,7 @@ def pair_console_with_serial(domain: Domain) -> None:
         return
     if first is not None and not devices.serials:
         serial = Serial(type=first.type, sources=first.sources, protocol=first.protocol, log=first.log)
-        serial.tty = first.tty
+        serial.tty, serial.address = first.tty, first.address
         devices.serials = [serial.copy()]
     if not devices.serials or devices.serials[0].target.type in NO_CONSOLE:
         return

@@ -29,7 +29,7 @@ from .words import POSITIVE, STORAGE_FORMAT, VIRTIO_MODEL, WWN
 _BUS_OF = {"fd": "fdc", "hd": "ide", "sd": "scsi", "vd": "virtio", "xvd": "xen", "ubd": "uml"}
 _DISK_NAMES = ("hd", "sd", "vd", "xvd", "ubd", "nvme")
 _NEEDED = {"file": "file", "block": "dev", "dir": "dir", "volume": "pool", "vhostuser": "path", "nvme": "type"}
-BUSES = ("ide", "fdc", "scsi", "virtio", "xen", "usb", "uml", "sata", "sd", "nvme", "none")
+BUSES = ("ide", "fdc", "scsi", "virtio", "xen", "usb", "uml", "sata", "sd", "nvme")
 
 
 class DiskDriver(VirtioDriver, change="re-create"):
@@ -38,15 +38,15 @@ class DiskDriver(VirtioDriver, change="re-create"):
     name: str | None = attr("name")
     type: str | None = attr("type", STORAGE_FORMAT)
     cache: str | None = attr("cache", words("default", "none", "writeback", "writethrough", "directsync", "unsafe"))
-    error_policy: str | None = attr("error_policy", words("default", "stop", "report", "ignore", "enospace"))
-    rerror_policy: str | None = attr("rerror_policy", words("default", "stop", "report", "ignore"))
-    io: str | None = attr("io", words("default", "threads", "native", "io_uring"))
+    error_policy: str | None = attr("error_policy", words("stop", "report", "ignore", "enospace"))
+    rerror_policy: str | None = attr("rerror_policy", words("stop", "report", "ignore"))
+    io: str | None = attr("io", words("threads", "native", "io_uring"))
     ioeventfd: bool | None = attr("ioeventfd", ON_OFF)
     event_idx: bool | None = attr("event_idx", ON_OFF)
     copy_on_read: bool | None = attr("copy_on_read", ON_OFF)
-    discard: str | None = attr("discard", words("default", "unmap", "ignore"))
+    discard: str | None = attr("discard", words("unmap", "ignore"))
     iothread: int | None = attr("iothread", UINT32)
-    detect_zeroes: str | None = attr("detect_zeroes", words("default", "off", "on", "unmap"))
+    detect_zeroes: str | None = attr("detect_zeroes", words("off", "on", "unmap"))
     queues: int | None = attr("queues", POSITIVE)
     queue_size: int | None = attr("queue_size", POSITIVE)
     metadata_cache: CacheSize | None = optional("metadata_cache", CacheSize)
@@ -68,7 +68,7 @@ class Geometry(Element, change="re-create"):
     cyls: int | None = attr("cyls", UINT32)
     heads: int | None = attr("heads", UINT32)
     secs: int | None = attr("secs", UINT32)
-    trans: str | None = attr("trans", words("auto", "none", "lba", "default"))
+    trans: str | None = attr("trans", words("auto", "none", "lba"))
 
 
 class BlockIo(Element, change="re-create"):
@@ -118,8 +118,8 @@ class Disk(Device, change="re-create"):
     device: str = attr("device", words("disk", "lun", "cdrom", "floppy"), default="disk")
     model: str | None = attr("model", VIRTIO_MODEL)
     rawio: bool | None = attr("rawio", YES_NO)
-    sgio: str | None = attr("sgio", words("default", "filtered", "unfiltered"))
-    snapshot: str | None = attr("snapshot", words("default", "no", "internal", "external", "manual"))
+    sgio: str | None = attr("sgio", words("filtered", "unfiltered"))
+    snapshot: str | None = attr("snapshot", words("no", "internal", "external", "manual"))
     driver: DiskDriver = child("driver", DiskDriver)
     auth: Auth | None = optional("auth", Auth)
     source: StorageSource = child("source", StorageSource, change="live")
@@ -142,6 +142,9 @@ class Disk(Device, change="re-create"):
     def fill(self, filling: Filling) -> None:
         """Follow the target's name for the bus; a CD-ROM is read-only; QEMU takes an unnamed format for raw."""
         target = self.target
+        self.__dict__.setdefault("device", "disk")
+        if self.driver.cache == "default":
+            self.driver.cache = None
         if target.dev and not target.bus:
             bus = "fdc" if self.device == "floppy" else _BUS_OF.get(target.dev.rstrip("0123456789")[:-1])
             target.bus = bus

@@ -47,7 +47,7 @@ class Stimer(FeatureState):
 class Hyperv(Element):
     """What Windows is told of its hypervisor."""
 
-    mode: str | None = attr("mode", words("none", "custom", "passthrough"))
+    mode: str | None = attr("mode", words("custom", "passthrough"))
     relaxed: FeatureState | None = optional("relaxed", FeatureState)
     vapic: FeatureState | None = optional("vapic", FeatureState)
     spinlocks: Spinlocks | None = optional("spinlocks", Spinlocks)
@@ -134,7 +134,13 @@ class Msrs(Element):
 class Mitigation(Element):
     """How a flaw of the processor is treated."""
 
-    value: str | None = attr("value", words("broken", "workaround", "fixed", "fixed-ibs", "fixed-ccd", "fixed-na"))
+    value: str | None = attr("value", words("broken", "workaround", "fixed"))
+
+
+class BranchMitigation(Element):
+    """How a flaw of the processor's branch prediction is treated."""
+
+    value: str | None = attr("value", words("broken", "workaround", "fixed-ibs", "fixed-ccd", "fixed-na"))
 
 
 class Tcg(Element):
@@ -221,7 +227,7 @@ class Features(Element):
     ccf_assist: FeatureState | None = optional("ccf-assist", FeatureState)
     cfpc: Mitigation | None = optional("cfpc", Mitigation)
     sbbc: Mitigation | None = optional("sbbc", Mitigation)
-    ibs: Mitigation | None = optional("ibs", Mitigation)
+    ibs: BranchMitigation | None = optional("ibs", BranchMitigation)
     tcg: Tcg | None = optional("tcg", Tcg)
     async_teardown: AsyncTeardown | None = optional("async-teardown", AsyncTeardown)
     ras: FeatureState | None = optional("ras", FeatureState)

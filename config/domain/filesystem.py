@@ -44,10 +44,16 @@ class FilesystemTarget(Element, change="re-create"):
     dir: str | None = attr("dir")
 
 
-class Mode(Element, change="re-create"):
-    """A mode, by name."""
+class FolderCache(Element, change="re-create"):
+    """Whether the guest keeps contents and attributes."""
 
-    mode: str | None = attr("mode", words("none", "always", "namespace", "chroot"))
+    mode: str | None = attr("mode", words("none", "always"))
+
+
+class Sandbox(Element, change="re-create"):
+    """What keeps the daemon inside its folder."""
+
+    mode: str | None = attr("mode", words("namespace", "chroot"))
 
 
 class Lock(Element, change="re-create"):
@@ -68,8 +74,8 @@ class Binary(Element, change="re-create"):
 
     path: str | None = attr("path")
     xattr: bool | None = attr("xattr", ON_OFF)
-    cache: Mode | None = optional("cache", Mode)
-    sandbox: Mode | None = optional("sandbox", Mode)
+    cache: FolderCache | None = optional("cache", FolderCache)
+    sandbox: Sandbox | None = optional("sandbox", Sandbox)
     lock: Lock | None = optional("lock", Lock)
     thread_pool: ThreadPool | None = optional("thread_pool", ThreadPool)
 
@@ -93,6 +99,11 @@ class Filesystem(Device, change="re-create"):
 
     def fill(self, filling: Filling) -> None:
         """A mounted folder keeps the host's owners and modes unless told otherwise."""
+        self.__dict__.setdefault("type", "mount")
+        if self.driver.type == "default":
+            self.driver.type = None
+        if self.driver.wrpolicy == "default":
+            self.driver.wrpolicy = None
         if filling.is_qemu and self.type == "mount":
             self.accessmode = self.accessmode or "passthrough"
 

@@ -44,13 +44,22 @@ class SpiceChannel(Element, change="next_boot"):
     mode: str | None = attr("mode", words("any", "secure", "insecure"))
 
 
-class Compression(Element, change="next_boot"):
-    """How something is packed."""
+class ImageCompression(Element, change="next_boot"):
+    """How images are packed."""
 
-    compression: str | None = attr(
-        "compression",
-        words("auto_glz", "auto_lz", "quic", "glz", "lz", "off", "on", "auto", "never", "always"),
-    )
+    compression: str | None = attr("compression", words("auto_glz", "auto_lz", "quic", "glz", "lz", "off"))
+
+
+class WanCompression(Element, change="next_boot"):
+    """Whether images are packed more tightly on slow lines."""
+
+    compression: str | None = attr("compression", words("auto", "never", "always"))
+
+
+class PlaybackCompression(Element, change="next_boot"):
+    """Whether sound is packed."""
+
+    compression: str | None = attr("compression", words("on", "off"))
 
 
 class Streaming(Element, change="next_boot"):
@@ -98,10 +107,10 @@ class Graphics(Element, change="next_boot"):
     p2p: bool | None = attr("p2p", YES_NO)
     listens: list[Listen] = children("listen", Listen)
     channels: list[SpiceChannel] = children("channel", SpiceChannel)
-    image: Compression | None = optional("image", Compression)
-    jpeg: Compression | None = optional("jpeg", Compression)
-    zlib: Compression | None = optional("zlib", Compression)
-    playback: Compression | None = optional("playback", Compression)
+    image: ImageCompression | None = optional("image", ImageCompression)
+    jpeg: WanCompression | None = optional("jpeg", WanCompression)
+    zlib: WanCompression | None = optional("zlib", WanCompression)
+    playback: PlaybackCompression | None = optional("playback", PlaybackCompression)
     streaming: Streaming | None = optional("streaming", Streaming)
     clipboard: Clipboard | None = optional("clipboard", Clipboard)
     mouse: Mouse | None = optional("mouse", Mouse)
@@ -111,6 +120,8 @@ class Graphics(Element, change="next_boot"):
 
     def fill(self, filling: Filling) -> None:
         """Say where clients may connect, in both spellings; no port means one that is free at start."""
+        if self.passwd is None:
+            self.passwd_valid_to = self.connected = None  # say something of a password only
         if self.type not in ("vnc", "spice", "rdp"):
             return
         if not self.listens:
@@ -125,6 +136,7 @@ class Graphics(Element, change="next_boot"):
             return
         if self.type == "spice" and not (self.autoport or self.port or self.tls_port):
             # without a port nobody can connect: libvirt says so
+            self.autoport = None
             if first is not None and first.type == "address":
                 first.type, first.address, self.listen = "none", None, None
             return

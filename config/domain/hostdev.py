@@ -76,7 +76,7 @@ class HostdevSource(Element, change="re-create"):
     guest_reset: str | None = attr("guestReset", words("off", "uninitialized", "on"))
     write_filtering: bool | None = attr("writeFiltering", YES_NO)
     missing: bool | None = attr("missing", YES_NO)
-    protocol: str | None = attr("protocol", words("adapter", "iscsi", "none", "vhost"))
+    protocol: str | None = attr("protocol", words("adapter", "iscsi", "vhost"))
     name: str | None = attr("name")
     wwpn: str | None = attr("wwpn")
     vendor: UsbId | None = optional("vendor", UsbId)
@@ -94,7 +94,7 @@ class HostdevSource(Element, change="re-create"):
 class HostdevDriver(Element, change="re-create"):
     """The host's driver while the guest has the device."""
 
-    name: str | None = attr("name", words("default", "kvm", "vfio", "xen"))
+    name: str | None = attr("name", words("kvm", "vfio", "xen"))
 
 
 class Hostdev(Device, change="re-create"):
@@ -108,7 +108,7 @@ class Hostdev(Device, change="re-create"):
         required=True,
     )
     managed: bool | None = attr("managed", YES_NO)
-    sgio: str | None = attr("sgio", words("default", "filtered", "unfiltered"))
+    sgio: str | None = attr("sgio", words("filtered", "unfiltered"))
     rawio: bool | None = attr("rawio", YES_NO)
     model: str | None = attr(
         "model",
@@ -127,6 +127,7 @@ class Hostdev(Device, change="re-create"):
 
     def fill(self, filling: Filling) -> None:
         """A device is taken from the host's drivers only where the definition says so."""
+        self.__dict__.setdefault("mode", "subsystem")
         if self.mode != "subsystem" or not filling.is_qemu:
             return
         self.managed = bool(self.managed)

@@ -31,7 +31,7 @@ class Input(Device, change="re-create"):
     """An input device."""
 
     type: str = attr("type", words("mouse", "tablet", "keyboard", "passthrough", "evdev"), default="", required=True)
-    bus: str | None = attr("bus", words("default", "ps2", "usb", "xen", "parallels", "virtio", "none"))
+    bus: str | None = attr("bus", words("ps2", "usb", "xen", "parallels", "virtio", "none"))
     model: str | None = attr("model", VIRTIO_MODEL)
     driver: VirtioDriver = child("driver", VirtioDriver)
     source: InputSource | None = optional("source", InputSource)
@@ -46,6 +46,8 @@ class Input(Device, change="re-create"):
 
     def problems(self) -> Iterator[Problem]:
         """Check bus and source against the type."""
+        if self.model is not None and self.bus != "virtio":
+            yield Problem("@model", self.model, "only input devices on bus virtio have a model")
         if self.bus == "ps2" and self.type not in ("mouse", "keyboard"):
             yield Problem("@bus", self.bus, f"no bus for a {self.type}", ("usb", "virtio"))
         name = {"evdev": "dev", "passthrough": "evdev"}.get(self.type)

@@ -140,7 +140,7 @@ class InterfaceDriver(VirtioDriver, change="re-create"):
 class Backend(Element, change="re-create"):
     """What carries packets on the host."""
 
-    type: str | None = attr("type", words("default", "passt"))
+    type: str | None = attr("type", words("passt"))
     tap: str | None = attr("tap")
     vhost: str | None = attr("vhost")
     log_file: str | None = attr("logFile")
@@ -155,7 +155,7 @@ class Script(Element, change="re-create"):
 class Link(Element, change="live"):
     """Whether the cable is plugged in."""
 
-    state: str | None = attr("state", words("default", "up", "down"))
+    state: str | None = attr("state", words("up", "down"))
 
 
 class Mtu(Element, change="live"):

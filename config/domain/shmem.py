@@ -10,6 +10,7 @@ from ..xml.convert import BYTES, KIB, ON_OFF, UINT, UINT32, YES_NO, words
 from ..xml.extra import Problem
 from ..xml.fields import attr, text
 from .device import Device, VirtioDriver
+from .filling import Filling
 from .words import UINT8, VIRTIO_MODEL
 
 
@@ -37,7 +38,7 @@ class Shmem(Device, change="re-create"):
     """A piece of memory that several guests see."""
 
     name: str = attr("name", default="", required=True)
-    role: str | None = attr("role", words("default", "master", "peer"))
+    role: str | None = attr("role", words("master", "peer"))
     model: ShmemModel | None = optional("model", ShmemModel)
     size: int | None = text("size", BYTES)
     server: ShmemServer | None = optional("server", ShmemServer)
@@ -54,6 +55,11 @@ class Cid(Element, change="live"):
 
     auto: bool | None = attr("auto", YES_NO)
     address: int | None = attr("address", UINT32)
+
+    def fill(self, filling: Filling) -> None:
+        """An address that is not given is chosen at start."""
+        if self.auto is None and self.address is None:
+            self.auto = True
 
 
 class Vsock(Device, change="re-create"):

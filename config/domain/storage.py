@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..xml.binding import Element
 from ..xml.children import child, children, optional
 from ..xml.convert import BYTES, UINT, UINT16, UINT32, UUID, YES_NO, words
+from ..xml.extra import Problem
 from ..xml.fields import attr, body, text
 from .address import HostPciAddress
 from .filling import Filling
@@ -60,15 +63,21 @@ class Encryption(Element, change="re-create"):
     """How a volume is encrypted."""
 
     format: str | None = attr("format", words("default", "qcow", "luks", "luks2", "luks-any"))
-    engine: str | None = attr("engine", words("default", "qemu", "librbd"))
+    engine: str | None = attr("engine", words("qemu", "librbd"))
     secrets: list[Secret] = children("secret", Secret)
     cipher: Cipher | None = optional("cipher", Cipher)
     ivgen: IvGen | None = optional("ivgen", IvGen)
 
     def fill(self, filling: Filling) -> None:
         """QEMU itself encrypts unless told otherwise."""
-        if filling.is_qemu and self.engine in (None, "default"):
+        if filling.is_qemu and self.engine is None:
             self.engine = "qemu"
+
+    def problems(self) -> Iterator[Problem]:
+        """Images are encrypted with passphrases."""
+        for secret in self.secrets:
+            if secret.type not in (None, "passphrase"):
+                yield Problem("secret/@type", secret.type, "no secret of an image", ("passphrase",))
 
 
 class Host(Element, change="re-create"):

@@ -10,6 +10,7 @@ from ..xml.convert import UUID, YES_NO, words
 from ..xml.extra import Problem
 from ..xml.fields import attr, flag, text
 from .device import Device
+from .filling import Filling
 
 
 class TpmDevice(Element, change="next_boot"):
@@ -45,7 +46,7 @@ class TpmBackend(Element, change="next_boot"):
     """What does the work."""
 
     type: str = attr("type", words("passthrough", "emulator", "external"), default="", required=True)
-    version: str | None = attr("version", words("default", "1.2", "2.0"))
+    version: str | None = attr("version", words("1.2", "2.0"))
     persistent_state: bool | None = attr("persistent_state", YES_NO)
     debug: str | None = attr("debug")
     encryption: TpmEncryption | None = optional("encryption", TpmEncryption)
@@ -60,8 +61,14 @@ class TpmBackend(Element, change="next_boot"):
             yield Problem("source/@path", None, "an external module needs the path of its socket")
 
 
+    def fill(self, filling: Filling) -> None:
+        """Only an emulator has a version to choose."""
+        if self.type != "emulator":
+            self.version = None
+
+
 class Tpm(Device, change="next_boot"):
     """A trusted platform module."""
 
-    model: str | None = attr("model", words("default", "tpm-tis", "tpm-crb", "tpm-spapr", "spapr-tpm-proxy"))
+    model: str | None = attr("model", words("tpm-tis", "tpm-crb", "tpm-spapr", "spapr-tpm-proxy"))
     backend: TpmBackend = child("backend", TpmBackend, required=True)

@@ -168,8 +168,7 @@ class Starter:
     async def check(self, target: Target, xml: str) -> str | None:
         """Check that a definition can be built, and return it filled in, where the emulator is known already.
 
-        Nothing is run and no file is opened: whether the host has what it names shows at the
-        start.
+        Nothing is run and no file opened: whether the host has what it names shows at the start.
 
         Raises:
             ConfigUnsupported: it asks for what cannot be had.

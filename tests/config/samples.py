@@ -27,6 +27,7 @@ REFUSED = {
     "boot-dev+order.xml": "/domain/os/boot",
     "boot-menu-enable-with-timeout-invalid.xml": "/domain/os/bootmenu/@timeout",
     "bhyvexml2argv-bhyveload-bootorder5.xml": "/domain/os/boot",
+    "chardev-udp-multiple-source.xml": "/domain/devices/channel/source[3]",
     "cpu-phys-bits-emulate3.xml": "/domain/cpu/maxphysaddr/@bits",
     "cpu-phys-bits-passthrough2.xml": "/domain/cpu/maxphysaddr/@bits",
     "hostdev-scsi-duplicate.xml": "/domain/devices/hostdev[2]/source",

@@ -34,12 +34,12 @@ def _check_graphics(domain: Domain) -> None:
         if item.type in kinds:
             raise refuse(domain, item, "@type", f"a guest has one display of type {item.type} at most")
         kinds.add(item.type)
-        if len(item.listens) > 1:
-            raise refuse(domain, item, "listen[2]", "QEMU listens at one address only")
-        _check_headless(domain, item)
+        _check_display(domain, item)
 
 
-def _check_headless(domain: Domain, item: Graphics) -> None:
+def _check_display(domain: Domain, item: Graphics) -> None:
+    if len([listen for listen in item.listens if listen.type in ("address", "socket")]) > 1:
+        raise refuse(domain, item, "listen[2]", "QEMU listens at one address only")
     shown = {other.type for other in domain.devices.graphics}
     if item.type == "egl-headless" and shown & {"sdl", "dbus"}:
         raise refuse(domain, item, "@type", "egl-headless is for guests without a window on the host")
@@ -63,7 +63,7 @@ def _check_video(domain: Domain, item: Video, *, first: bool) -> None:
     kind = model.type
     if not first and kind not in SECONDARY:
         raise refuse(domain, item, "model/@type", f"QEMU has no second card of type {kind}")
-    if (model.heads or 1) > 1 and kind not in MULTIHEAD:
+    if kind != "none" and (model.heads or 1) > 1 and kind not in MULTIHEAD:
         raise refuse(domain, item, "model/@heads", f"cards of type {kind} have one head")
     if model.vgamem is not None:
         if kind != "qxl":
@@ -116,15 +116,41 @@ def _check_shmems(domain: Domain) -> None:
             raise refuse(domain, item, "msi", "needs a server")
 
 
+def _check_controllers(domain: Domain) -> None:
+    for item in domain.devices.controllers:
+        if item.type == "scsi" and not (item.model or "").startswith("virtio"):
+            for name in ("queues", "cmd_per_lun", "max_sectors", "ioeventfd"):
+                if getattr(item.driver, name) is not None:
+                    raise refuse(domain, item, f"driver/@{name}", "only virtio-scsi controllers have this")
+
+
+def _check_addresses(domain: Domain) -> None:
+    for panic in domain.devices.panics:
+        if panic.model == "isa" and panic.address is not None and panic.address.type != "isa":
+            raise refuse(domain, panic, "address/@type", "this panic device sits on the ISA bus")
+    iommu = domain.devices.iommu
+    if iommu is not None and iommu.model == "intel" and iommu.address is not None:
+        raise refuse(domain, iommu, "address", "this IOMMU is part of the machine and has no address")
+    if iommu is not None and iommu.model != "intel" and not iommu.driver.is_empty():
+        raise refuse(domain, iommu, "driver", f"an IOMMU of model {iommu.model} has no such options")
+
+
 def _check_others(domain: Domain) -> None:
-    for item in domain.devices.filesystems:
-        if item.driver.type == "virtiofs" and item.readonly:
-            raise refuse(domain, item, "readonly", "virtiofs folders cannot be read-only")
+    for item in domain.devices.shmems:
+        kind = item.model.type if item.model is not None else None
+        if kind == "ivshmem-doorbell" and item.server is None:
+            raise refuse(domain, item, "server", "a doorbell needs a server")
+    for folder in domain.devices.filesystems:
+        if folder.driver.type == "virtiofs" and folder.readonly:
+            raise refuse(domain, folder, "readonly", "virtiofs folders cannot be read-only")
+        if folder.driver.type != "virtiofs" and folder.boot is not None:
+            raise refuse(domain, folder, "boot", "only virtiofs folders can be booted from")
     for watchdog in domain.devices.watchdogs:
         if watchdog.model != "i6300esb" and watchdog.address is not None:
             raise refuse(domain, watchdog, "address", f"a watchdog of model {watchdog.model} has no address")
 
 
 _CHECKS: tuple[Callable[[Domain], None], ...] = (
-    _check_graphics, _check_videos, _check_audio, _check_characters, _check_tpms, _check_shmems, _check_others,
+    _check_graphics, _check_videos, _check_audio, _check_characters, _check_tpms, _check_shmems, _check_controllers,
+    _check_addresses, _check_others,
 )  # fmt: skip

@@ -61,7 +61,7 @@ def _check_memory(domain: Domain) -> None:
             raise refuse(domain, item, "target/node", f"the guest has {cells} NUMA cells, and none {node}")
         if item.model == "virtio-mem" and not item.target.block:
             raise refuse(domain, item, "target/block", "the size of a block is missing")
-    if domain.memtune is not None and domain.memtune.min_guarantee is not None:
+    if domain.memtune is not None and domain.memtune.min_guarantee:
         raise refuse(domain, domain.memtune, "min_guarantee", "QEMU guarantees no memory")
     _check_pages(domain, cells)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ....config.domain.address import BareAddress, CcwAddress, PciAddress, SpaprVioAddress
 from ....config.domain.controller import Controller
+from ....config.domain.device import Device
 from ....config.domain.disk import Disk
 from ....config.domain.domain import Domain
 from ....config.domain.filesystem import Filesystem
@@ -78,6 +79,9 @@ def refuse_unbuilt(domain: Domain) -> None:
                 raise refuse(domain, element, _xml_name(element, name), why)
         if isinstance(element, (CcwAddress, SpaprVioAddress, BareAddress)) and element.type != "unassigned":
             raise refuse(domain, element, "@type", f"x86 machines have no addresses of type {element.type}")
+        if isinstance(element, Device) and not isinstance(element, Hostdev):
+            if element.address is not None and element.address.type == "unassigned":
+                raise refuse(domain, element, "address/@type", "only devices of the host are left unassigned")
         for field in type(element).FIELDS:
             value = values.get(field.name)
             if value is not None and isinstance(field, Child):

@@ -59,7 +59,8 @@ def fill_defaults(domain: Domain, emulator: Emulator) -> None:
         if tpm.model in (None, "default"):
             tpm.model = "tpm-tis"
         if tpm.backend.type == "emulator" and tpm.backend.version in (None, "default"):
-            tpm.backend.version = "2.0" if tpm.model == "tpm-crb" else "1.2"
+            banks = tpm.backend.active_pcr_banks is not None
+            tpm.backend.version = "2.0" if tpm.model == "tpm-crb" or banks else "1.2"
 
 
 def _fill_sizes(domain: Domain) -> None:

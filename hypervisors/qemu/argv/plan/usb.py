@@ -76,6 +76,9 @@ class UsbPlanner:
         if not self.buses:
             raise refuse(self.domain, (devices or list(hubs))[0], "", "the guest has no USB bus for this device",
                          remedy="Add a USB controller, or take away the one of model 'none'")
+        for device in (*devices, *hubs):
+            if device.address is not None and not isinstance(device.address, UsbAddress):
+                raise refuse(self.domain, device, "address/@type", "a USB device needs a USB address")
         self._add_hubs(devices)
         for hub in hubs:
             if self._is_placed(hub):
