@@ -105,6 +105,8 @@ def check_define(
     Raises: XmlError.  This is what a worker process runs; bytes in, bytes and plain values out.
     """
     domain = complete(parse(xml, max_bytes=max_bytes), random=random)
+    for disk in domain.devices.disks:
+        disk.mirror = None  # a job of a run, and no part of what is defined
     validate(domain)
     text = format(domain, secure=True)
     stored = text.encode()

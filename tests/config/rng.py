@@ -106,7 +106,7 @@ class _Maker:
         out = ET.Element("out")
         for child in start:
             self.put(child, out, 0)
-        return ET.tostring(out[0], encoding="unicode")
+        return "".join(ET.tostring(made, encoding="unicode") for made in out)
 
     def put(self, node: ET.Element, out: ET.Element, depth: int) -> None:
         kind = _kind(node)
@@ -182,7 +182,7 @@ TEXTS = (
     "127.0.0.1", "255.255.255.0", "KiB", "GenuineIntel", "AuthenticAMD", "3.14", "1.10", "0.1", "user", "+107", "b",
     "iqn.2013-07.com.example:iscsi-nopool", "01/31/2020", "opt/com.example/name", "qemu", "2023-01-01T00:00:00",
     "a.b", "0000:00:00.0", "file.img", "6:3", "x86_64", "c7a5fdbdedaf9455926ad65c16db1809", "e", "i686",
-    "SGVsbG8=", "ipv4", "sync_pt",
+    "0xf1", "vepa", "[store] a.vmdk", "SGVsbG8=", "ipv4", "sync_pt",
     "org.qemu.guest_agent.0", "/dev/null", "uml", "pc", "q35", "GUID", "0x01", "0x7f", "255", "9000", "65535",
 )  # fmt: skip
 """Texts among which each pattern of the schemas finds one."""

@@ -79,9 +79,8 @@ def refuse_unbuilt(domain: Domain) -> None:
                 raise refuse(domain, element, _xml_name(element, name), why)
         if isinstance(element, (CcwAddress, SpaprVioAddress, BareAddress)) and element.type != "unassigned":
             raise refuse(domain, element, "@type", f"x86 machines have no addresses of type {element.type}")
-        if isinstance(element, Device) and not isinstance(element, Hostdev):
-            if element.address is not None and element.address.type == "unassigned":
-                raise refuse(domain, element, "address/@type", "only devices of the host are left unassigned")
+        if isinstance(element, Device) and not isinstance(element, Hostdev) and _is_unassigned(element):
+            raise refuse(domain, element, "address/@type", "only devices of the host are left unassigned")
         for field in type(element).FIELDS:
             value = values.get(field.name)
             if value is not None and isinstance(field, Child):
@@ -96,6 +95,10 @@ def refuse_unbuilt(domain: Domain) -> None:
     for disk in domain.devices.disks:
         if disk.sgio == "unfiltered":
             raise refuse(domain, disk, "@sgio", "Linux has no unfiltered SCSI commands any more")
+
+
+def _is_unassigned(device: Device) -> bool:
+    return device.address is not None and device.address.type == "unassigned"
 
 
 def _xml_name(element: Element, name: str) -> str:
