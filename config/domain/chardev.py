@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ..xml.binding import Element
 from ..xml.children import child, children, optional
-from ..xml.convert import ON_OFF, UINT32, YES_NO, integer, words
+from ..xml.convert import ON_OFF, UINT32, YES_NO, integer, matching, words
 from ..xml.extra import Problem
 from ..xml.fields import attr, text, texts
 from .device import Device
@@ -240,13 +240,16 @@ class Redirdev(Chardev, change="re-create"):
     bus: str | None = attr("bus", words("usb"))
 
 
+USB_NUMBER = matching(r"-1|0[xX][0-9a-fA-F]{1,4}|0|[1-9]\d{0,4}", "a number of USB such as 0x08, or -1")
+
+
 class UsbDev(Element, change="next_boot"):
     """A rule of a filter: -1 (or absent) means any."""
 
-    usb_class: str | None = attr("class")
-    vendor: str | None = attr("vendor")
-    product: str | None = attr("product")
-    version: str | None = attr("version")
+    usb_class: str | None = attr("class", USB_NUMBER)
+    vendor: str | None = attr("vendor", USB_NUMBER)
+    product: str | None = attr("product", USB_NUMBER)
+    version: str | None = attr("version", matching(r"-1|\d{1,2}(\.\d{1,2})?", "a version such as 1.10, or -1"))
     allow: bool | None = attr("allow", YES_NO)
 
     def fill(self, filling: Filling) -> None:

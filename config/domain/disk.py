@@ -32,6 +32,15 @@ _NEEDED = {"file": "file", "block": "dev", "dir": "dir", "volume": "pool", "vhos
 BUSES = ("ide", "fdc", "scsi", "virtio", "xen", "usb", "uml", "sata", "sd", "nvme")
 
 
+def _is_disk_name(dev: str) -> bool:
+    """Tell whether a target is named as disks are: a known beginning and letters (nvme: a number)."""
+    if dev.startswith("nvme"):
+        return True
+    prefix = next((start for start in _DISK_NAMES if dev.startswith(start)), None)
+    letters = dev[len(prefix):].rstrip("0123456789") if prefix is not None else ""
+    return letters.isascii() and letters.isalpha() and letters.islower()
+
+
 class DiskDriver(VirtioDriver, change="re-create"):
     """How the emulator treats the disk."""
 
@@ -165,7 +174,7 @@ class Disk(Device, change="re-create"):
             yield Problem("target/@dev", None, "a disk needs a target", "a name such as vda, sdb or hdc")
         elif self.device == "floppy" and not target.dev.startswith("fd"):
             yield Problem("target/@dev", target.dev, "not the name of a floppy", "fda or fdb")
-        elif self.device in ("disk", "lun") and not target.dev.startswith(_DISK_NAMES):
+        elif self.device != "floppy" and not _is_disk_name(target.dev):
             yield Problem(
                 "target/@dev",
                 target.dev,

@@ -33,11 +33,18 @@ def _singles(domain: Domain) -> Found:
 
 def _hosts(domain: Domain) -> Found:
     seen: set[tuple[Any, ...]] = set()
-    for item in domain.devices.hostdevs:
-        for key in _identity(item):
+    for card in domain.devices.interfaces:
+        place = card.source.host_address if card.type == "hostdev" else None
+        if place is not None and place.slot is not None:
+            key = ("pci", place.domain or 0, place.bus or 0, place.slot, place.function or 0)
             if key in seen:
-                yield item, Problem("source", key[-1], "the device is handed to the guest twice")
+                yield card, Problem("source", key[-1], "the device is handed to the guest twice")
             seen.add(key)
+    for item in domain.devices.hostdevs:
+        for name in _identity(item):
+            if name in seen:
+                yield item, Problem("source", name[-1], "the device is handed to the guest twice")
+            seen.add(name)
 
 
 def _identity(item: Hostdev) -> Iterator[tuple[Any, ...]]:

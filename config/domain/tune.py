@@ -157,6 +157,10 @@ class Cputune(Element, change="live"):
             if pin.vcpu is None or pin.cpuset is None or pin.vcpu in seen:
                 yield Problem("vcpupin/@vcpu", pin.vcpu, "incomplete, or there twice")
             seen.add(pin.vcpu)
+        threads = [pin.iothread for pin in self.iothreadpins]
+        for thread in threads:
+            if threads.count(thread) > 1:
+                yield Problem("iothreadpin/@iothread", thread, "there twice")
         yield from _overlaps("vcpusched/@vcpus", [item.vcpus for item in self.vcpuscheds])
         yield from _overlaps("iothreadsched/@iothreads", [item.iothreads for item in self.iothreadscheds])
 

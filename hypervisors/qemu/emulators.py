@@ -85,13 +85,23 @@ class Emulators:
         await self._shop.blocking(_save, file, found)
         return found
 
-    async def remembered(self, path: str) -> EmulatorCapabilities | None:
-        """Return what is known of an emulator without running it: from memory, or the disk."""
+    async def remembered(self, path: str, *, named: bool = False) -> EmulatorCapabilities | None:
+        """Return what is known of an emulator without running it: from memory, or the disk.
+
+        Args:
+            path: where it lies.
+            named: whether a definition names it, which is wrong where nothing lies there.
+
+        Raises:
+            ConfigUnsupported: it is named, and not there.
+        """
         key = self._keys.get(path)
         if key is None:
             try:
                 key = self._keys[path] = await self._shop.blocking(key_of, path)
             except ConfigUnsupported:
+                if named:
+                    raise
                 return None
         if key not in self._known:
             stored = await self._shop.blocking(_load, self._file(key), key)

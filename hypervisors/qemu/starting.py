@@ -177,7 +177,8 @@ class Starter:
 
         domain = await self._definitions.parse(xml)
         accel = accelerator_of(domain)
-        emulator = await self._emulators.remembered(domain.devices.emulator or default_emulator(domain))
+        named = domain.devices.emulator
+        emulator = await self._emulators.remembered(named or default_emulator(domain), named=bool(named))
         if emulator is None:
             return None
         folder = str(self._shop.folder_of(target.uuid).path)

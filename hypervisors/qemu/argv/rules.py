@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ....config.domain.address import VirtioSerialAddress
 from ....config.domain.domain import Domain
 from ....config.domain.graphics import Graphics
 from ....config.domain.video import Video
@@ -14,6 +15,8 @@ from .refusal import refuse
 
 SMALLEST_VRAM_KIB = 1024
 SMALLEST_SHMEM = 1 << 20
+VIRTIO_PORTS = 31
+"""Ports of a virtio-serial controller (QEMU's max_ports)."""
 SECONDARY = ("qxl", "virtio")
 MULTIHEAD = ("qxl", "virtio")
 
@@ -70,6 +73,8 @@ def _check_video(domain: Domain, item: Video, *, first: bool) -> None:
             raise refuse(domain, item, "model/@vgamem", "only qxl cards have this")
         if model.vgamem & (model.vgamem - 1):
             raise refuse(domain, item, "model/@vgamem", "not a power of two")
+    if model.vram64 is not None and kind != "qxl":
+        raise refuse(domain, item, "model/@vram64", "only qxl cards have this")
     if model.vram is not None and model.vram < SMALLEST_VRAM_KIB and kind in ("vga", "qxl", "vmvga", "bochs"):
         raise refuse(domain, item, "model/@vram", f"less than {SMALLEST_VRAM_KIB} KiB")
 
@@ -82,6 +87,16 @@ def _check_audio(domain: Domain) -> None:
         ids.add(item.id)
         if item.type == "spice" and not _has_spice(domain):
             raise refuse(domain, item, "@type", "needs a display of type spice")
+        for name, side in (("input", item.input), ("output", item.output)):
+            if side.fixed_settings and side.mixing_engine is False:
+                raise refuse(domain, item, f"{name}/@fixedSettings", "needs the mixing engine")
+
+
+def _check_seclabels(domain: Domain) -> None:
+    models = [label.model for label in domain.seclabels]
+    for label in domain.seclabels:
+        if models.count(label.model) > 1:
+            raise refuse(domain, label, "@model", "there is another label of this model")
 
 
 def _has_spice(domain: Domain) -> bool:
@@ -96,6 +111,43 @@ def _check_characters(domain: Domain) -> None:
             raise refuse(domain, item, "@type", f"{item.type} needs a display of type spice")
         if item.type == "udp" and len(item.sources) > 2:
             raise refuse(domain, item, "source[3]", "one source to listen and one to connect are enough")
+
+
+def _check_ports(domain: Domain) -> None:
+    devices = domain.devices
+    for console in devices.consoles[1:]:
+        if console.target.type in (None, "serial"):
+            raise refuse(domain, console, "target/@type", "only the first console can be a serial port")
+    if len(devices.smartcards) > 1:
+        raise refuse(domain, devices.smartcards[1], "", "a guest has one smart card at most")
+    for card in devices.smartcards:
+        if card.database is not None and not card.database.startswith("/"):
+            raise refuse(domain, card, "database", "must be an absolute path")
+    for item in (*devices.channels, *devices.consoles):
+        address = item.address
+        if not isinstance(address, VirtioSerialAddress):
+            continue
+        ports = next((c.ports for c in devices.controllers if c.type == "virtio-serial"
+                      and (c.index or 0) == (address.controller or 0)), None) or VIRTIO_PORTS
+        if (address.port or 0) >= ports:
+            raise refuse(domain, item, "address/@port", f"the controller has ports up to {ports - 1}")
+
+
+def _check_disks(domain: Domain) -> None:
+    backing, cpu = domain.memory_backing, domain.cpu
+    cells = cpu.numa.cells if cpu is not None and cpu.numa is not None else []
+    shared = (backing is not None and (backing.access.mode == "shared" or backing.source.type == "memfd")) or (
+        bool(cells) and all(cell.mem_access == "shared" for cell in cells))
+    for disk in domain.devices.disks:
+        if disk.source.reservations is not None and disk.device != "lun":
+            raise refuse(domain, disk, "source/reservations", "only device 'lun' has this")
+        if disk.type == "vhostuser" and not shared:
+            raise refuse(domain, disk, "@type", "a vhost-user disk needs shared memory",
+                         remedy="Add <memoryBacking><access mode='shared'/></memoryBacking> with a memfd source")
+        if disk.device == "lun" and disk.type == "network" and disk.source.protocol != "iscsi":
+            raise refuse(domain, disk, "source/@protocol", "device 'lun' needs iscsi")
+        if disk.driver.name not in (None, "qemu"):
+            raise refuse(domain, disk, "driver/@name", "QEMU's disks have driver qemu")
 
 
 def _check_tpms(domain: Domain) -> None:
@@ -151,6 +203,6 @@ def _check_others(domain: Domain) -> None:
 
 
 _CHECKS: tuple[Callable[[Domain], None], ...] = (
-    _check_graphics, _check_videos, _check_audio, _check_characters, _check_tpms, _check_shmems, _check_controllers,
-    _check_addresses, _check_others,
+    _check_ports, _check_disks, _check_seclabels, _check_graphics, _check_videos, _check_audio, _check_characters,
+    _check_tpms, _check_shmems, _check_controllers, _check_addresses, _check_others,
 )  # fmt: skip

@@ -72,7 +72,12 @@ def _check_pages(domain: Domain, cells: int) -> None:
         return
     if backing.source.type == "anonymous":
         raise refuse(domain, backing, "source/@type", "anonymous memory has no huge pages")
+    taken: set[int] = set()
     for page in backing.hugepages.pages:
+        nodes = bitmap_to_set(page.nodeset) if page.nodeset is not None else frozenset()
+        if nodes & taken:
+            raise refuse(domain, page, "@nodeset", "a NUMA cell has pages of two sizes")
+        taken |= nodes
         beyond = [n for n in bitmap_to_set(page.nodeset or "0") if n >= max(cells, 1)]
         if beyond:
             raise refuse(domain, page, "@nodeset", f"the guest has no NUMA cell {min(beyond)}")
