@@ -169,7 +169,6 @@ class Starter:
         """Check that a definition can be built, and return it filled in, where the emulator is known already.
 
         Nothing is run and no file opened: whether the host has what it names shows at the start.
-
         Raises:
             ConfigUnsupported: it asks for what cannot be had.
         """
