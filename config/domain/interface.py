@@ -234,6 +234,10 @@ class Interface(Device, change="re-create"):
                 self.model.type = self.model.type or "virtio"
             if self.given("driver") and not (self.model.type or "").startswith("virtio"):
                 self.driver = InterfaceDriver()  # its options are virtio's; libvirt lets them go
+            if self.driver.queues == 1:
+                self.driver.queues = None
+            if self.backend is not None and not (self.model.type or "").startswith("virtio"):
+                self.backend.vhost = None
         if self.coalesce is not None and not self.coalesce.rx.frames.max:
             self.coalesce = None
 
