@@ -22,6 +22,8 @@ def why_fixed(device: Any) -> str:
 
 
 def _disk(device: Any) -> str:
+    if device.transient is not None:
+        return "disks that forget their changes"
     return f"disks on bus {device.target.bus}" if device.target.bus in ("ide", "sata", "fdc") else ""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from . import cgroup, ownership
+from .files import remove_overlays
 from .folder import GuestFolder
 from .host.parts import HostParts
 from .opening import remove_socket
@@ -14,7 +15,7 @@ from .ownership import Owner
 
 def clean_up(
     folder: GuestFolder, uuid: str, owners: list[Owner], uid: int, *, set_ownership: bool, cgroups: bool,
-    sockets: Iterable[str] = (), host: HostParts | None = None, search: bool = False,
+    sockets: Iterable[str] = (), host: HostParts | None = None, search: bool = False, overlays: Path | None = None,
 ) -> list[str]:  # fmt: skip
     """Give files back, remove control groups, sockets, links and the folder. Blocks.
 
@@ -25,6 +26,8 @@ def clean_up(
     if cgroups:
         problems += [f"control group {group} is still in use" for group in cgroup.remove(uuid)]
     problems += (host or HostParts()).remove(uuid, search=search)
+    if overlays is not None:
+        remove_overlays(overlays, uuid)
     for path in sockets:
         remove_socket(Path(path))
     folder.remove()

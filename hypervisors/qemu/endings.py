@@ -181,6 +181,7 @@ class Endings(GuestActions):
                 set_ownership=options.set_ownership, cgroups=options.cgroups,
                 host=guest.host, search=search,
                 sockets=[item.path for item in guest.profile.consoles if item.kind == "unix"],
+                overlays=self._shop.env.state_dir / "nvram",
             ),
             deadline_s=DEATH_S,
         )  # fmt: skip

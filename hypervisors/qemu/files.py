@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
     from .argv.records import FileUse
     from .workshop import Workshop
 
-OWNED = ("disk", "nvram")
+TOOL_S = 30.0
+OWNED = ("disk", "nvram", "overlay")
 """Kinds of files that change hands; devices keep their owner, QEMU's group opens them."""
 
 
@@ -29,7 +33,9 @@ def ready_files(files: Iterable[FileUse], identity: Identity, *, set_ownership: 
     mine = []
     for file in files:
         path = Path(file.path)
-        if file.template is not None and not path.exists():
+        if file.kind == "overlay":
+            make_overlay(file)
+        elif file.template is not None and not path.exists():
             path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
             shutil.copyfile(file.template, path)
             path.chmod(0o600)
@@ -38,6 +44,50 @@ def ready_files(files: Iterable[FileUse], identity: Identity, *, set_ownership: 
     if not identity.drops or not set_ownership:
         return []
     return ownership.plan(mine, identity.uid)
+
+
+def make_overlay(file: FileUse) -> None:
+    """Make the empty image over a transient disk anew.  The image below is not opened, but for its header.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    assert file.template is not None
+    path = Path(file.path)
+    path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    words = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", file.template_format, "-b", file.template,
+             file.path, str(virtual_size(file.template, file.template_format))]  # fmt: skip
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=TOOL_S)
+    except subprocess.TimeoutExpired as error:
+        raise OSError(errno.ETIMEDOUT, "qemu-img takes too long", file.path) from error
+    if done.returncode:
+        raise OSError(errno.EIO, done.stderr.strip() or "qemu-img failed", file.path)
+    path.chmod(0o600)
+
+
+def virtual_size(path: str, image_format: str) -> int:
+    """Return the bytes that a guest sees of an image.
+
+    Source: the header of qcow2 (QEMU's docs/interop/qcow2.txt): magic number, and the size at byte 24.
+
+    Raises:
+        OSError: it cannot be read, or is none.
+    """
+    with open(path, "rb") as file:
+        if image_format == "raw":
+            return file.seek(0, os.SEEK_END)
+        header = file.read(32)
+    if len(header) < 32 or header[:4] != b"QFI\xfb":
+        raise OSError(errno.EINVAL, "is no qcow2 image", path)
+    return int.from_bytes(header[24:32], "big")
+
+
+def remove_overlays(folder: Path, uuid: str) -> None:
+    """Remove the images over the transient disks of a guest that has ended. Blocks."""
+    for path in folder.glob(f"{uuid}-*.transient"):
+        path.unlink(missing_ok=True)
 
 
 async def drop_missing(shop: Workshop, domain: Domain) -> Domain:

@@ -116,9 +116,13 @@ class Build:
         self.fds.extend(fds)
         return fds
 
-    def use_file(self, path: str, *, read_only: bool, kind: str = "disk", template: str | None = None) -> None:
+    def use_file(
+        self, path: str, *, read_only: bool, kind: str = "disk", template: str | None = None, template_format: str = ""
+    ) -> None:
         """Remember a file of the host that the emulator opens."""
-        self.files.append(FileUse(path=path, read_only=read_only, kind=kind, template=template))
+        self.files.append(FileUse(
+            path=path, read_only=read_only, kind=kind, template=template, template_format=template_format
+        ))  # fmt: skip
 
     def secret_file(self, purpose: str) -> str | None:
         """Return the file that holds a secret, or None where the node has none."""

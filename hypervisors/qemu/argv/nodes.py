@@ -30,6 +30,11 @@ def cache_of(disk: Disk) -> str:
     return "none" if mode == "default" and disk.shareable else mode
 
 
+def overlay_path(folder: str, uuid: str | None, dev: str | None) -> str:
+    """Return where the image over a transient disk lies; removed by the beginning of its name."""
+    return f"{folder}/{uuid}-{dev}.transient"
+
+
 class Chain:
     """Builds the nodes of one disk, backing images first.
 
@@ -58,18 +63,37 @@ class Chain:
         image_format = disk.driver.type or "raw"
         # images below are read only; whether they may be written for a commit is QEMU's own affair
         backing = self._add_backing()
-        read_only = disk.readonly or disk.device == "cdrom"
+        read_only = disk.readonly or disk.device == "cdrom" or disk.transient is not None
         top = self._add_image(
             disk, disk.type, disk.source, image_format, self.number, read_only=read_only, backing=backing,
             cache_size=disk.driver.metadata_cache,
         )
         if top is not None and disk.transient is not None:
-            raise self.build.refuse(disk, "transient", "disks that forget their changes cannot be built yet")
+            return self._add_overlay(top, image_format)
         if top is not None and disk.driver.copy_on_read:
             name = f"libvirt-CoR-{disk.target.dev}"
             self.build.blockdev({"driver": "copy-on-read", "node-name": name, "file": top})
             return name
         return top
+
+    def _add_overlay(self, below: str, image_format: str) -> str:
+        """Add an image over the disk's own, which takes all that the guest writes and goes when it ends."""
+        build, disk = self.build, self.disk
+        source = disk.source.file or disk.source.dev
+        if source is None or image_format not in ("raw", "qcow2") or disk.device != "disk":
+            raise build.refuse(disk, "transient", "only raw and qcow2 files or devices can forget their changes")
+        path = overlay_path(build.resources.nvram_dir or build.resources.guest_dir, build.domain.uuid, disk.target.dev)
+        build.use_file(path, read_only=False, kind="overlay", template=source, template_format=image_format)
+        name = f"libvirt-{self.number}-overlay"
+        build.blockdev({
+            "driver": "file", "filename": path, "node-name": f"{name}-storage", **self._tuning(),
+            "auto-read-only": True, "discard": self._discard(),
+        })  # fmt: skip
+        build.blockdev({
+            "node-name": name, "read-only": False, **self._cache(), "driver": "qcow2", "file": f"{name}-storage",
+            "backing": below,
+        })  # fmt: skip
+        return name
 
     def _add_backing(self) -> str | bool | None:
         """Add the images below; return the name of the uppermost, True to leave it to QEMU, None for none."""

@@ -92,9 +92,11 @@ class FileUse:
     path: str
     read_only: bool
     kind: str = "disk"
-    """disk, nvram, firmware, kernel, log, device or folder."""
+    """disk, nvram, firmware, kernel, log, device, folder or overlay."""
     template: str | None = None
-    """Copied to `path` where that is missing (variables of UEFI)."""
+    """Copied to `path` where that is missing (variables of UEFI); of an overlay: the image below."""
+    template_format: str = ""
+    """The format of the image below an overlay: raw or qcow2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
