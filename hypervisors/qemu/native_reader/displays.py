@@ -7,13 +7,15 @@ import re
 from ....config.domain.chardev import Clipboard, Mouse
 from ....config.domain.graphics import (
     AudioRef,
-    Compression,
     Enabled,
     Gl,
     Graphics,
+    ImageCompression,
     Listen,
+    PlaybackCompression,
     SpiceChannel,
     Streaming,
+    WanCompression,
 )
 from ....config.domain.video import Acceleration, Resolution, Video, VideoModel
 from ..argv.graphics import FIRST_VNC
@@ -31,8 +33,10 @@ CARDS = {
     "virtio-gpu-pci": ("virtio", False), "virtio-vga-gl": ("virtio", True), "virtio-gpu-gl-pci": ("virtio", False),
     "bochs-display": ("bochs", True), "ramfb": ("ramfb", True),
 }  # fmt: skip
-COMPRESSIONS = {"image-compression": "image", "jpeg-wan-compression": "jpeg", "zlib-glz-wan-compression": "zlib",
-                "playback-compression": "playback"}  # fmt: skip
+COMPRESSIONS = {
+    "image-compression": ("image", ImageCompression), "jpeg-wan-compression": ("jpeg", WanCompression),
+    "zlib-glz-wan-compression": ("zlib", WanCompression), "playback-compression": ("playback", PlaybackCompression),
+}  # fmt: skip
 CHANNEL_MODES = {"tls-channel": "secure", "plaintext-channel": "insecure"}
 
 
@@ -162,10 +166,10 @@ def _read_spice(reading: Reading, props: Props) -> None:
                 item.default_mode = mode
             else:
                 item.channels.append(SpiceChannel(name=name, mode=mode))
-    for option, field in COMPRESSIONS.items():
+    for option, (field, kind) in COMPRESSIONS.items():
         value = props.take(option)
         if value is not None:
-            setattr(item, field, Compression(compression=value))
+            setattr(item, field, kind(compression=value))
     _read_spice_switches(item, props)
     reading.left(props, "a SPICE display")
     reading.domain.devices.graphics.append(item)
