@@ -228,6 +228,8 @@ def read_module(reading: Reading, props: Props) -> None:
         item.source.path = None
         item.source.pagesize = 2048
     item.target.node = props.number("node")
+    if item.target.node is None and model != "virtio-pmem":
+        item.target.node = 0  # what QEMU does where none is given
     label, block, requested = props.size("label-size"), props.size("block-size"), props.size("requested-size")
     item.target.label = MemoryLabel(size=label // 1024) if label else None
     item.target.block = block // 1024 if block else None

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 from ....config.domain.balloon import Memballoon
 from ....config.domain.chardev import Hub
+from ....config.domain.features import Ioapic
 from ....config.domain.filesystem import Filesystem
 from ....config.domain.input import Input, InputSource
 from ....config.domain.panic import Panic
@@ -242,6 +243,8 @@ def read_iommu(reading: Reading, props: Props) -> None:
         pci_place(reading, item, props)
     reading.named(item, props)
     reading.override(item, props)
+    if driver.intremap and reading.domain.features.ioapic is None:
+        reading.domain.features.ioapic = Ioapic(driver="qemu")  # no other can be remapped
     reading.domain.devices.iommu = item
 
 

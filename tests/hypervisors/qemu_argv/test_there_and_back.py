@@ -59,8 +59,7 @@ DISKS = [
         "protocol='gluster' name='v/p/q'><host name='h'/>", "protocol='ssh' name='/p'><host name='h'/>"
         "<identity username='u'/>", "protocol='nfs' name='/p'><host name='h'/><identity user='+1' group='2'/>",
         "protocol='https' name='p/q' query='a=b'><host name='h' port='444'/><ssl verify='no'/><readahead size='65536'/>"
-        "<timeout seconds='6'/>", "protocol='ftp' name='p'><host name='::1'/>", "protocol='tftp' name='p'><host "
-        "name='h'/>",
+        "<timeout seconds='6'/>", "protocol='ftp' name='p'><host name='::1'/>",
     )
 ]  # fmt: skip
 NICS = [
@@ -69,11 +68,11 @@ NICS = [
         ("user", "", "virtio", "<driver name='qemu' txmode='timer' ioeventfd='on' event_idx='off' queues='4' "
          "rx_queue_size='512' tx_queue_size='256' rss='on' rss_hash_report='off'><host csum='off' gso='off' tso4='off' "
          "tso6='off' ecn='off' ufo='off' mrg_rxbuf='off'/><guest csum='off' tso4='off' tso6='off' ecn='off' ufo='off'/>"
-         "</driver><mtu size='1400'/>"),
+         "</driver>"),
         ("user", "<ip family='ipv4' address='10.1.0.0' prefix='16'/><ip family='ipv6' address='fd::' prefix='64'/>"
          "<portForward proto='udp' address='127.0.0.1'><range start='7' end='9' to='17'/></portForward>"
          "<portForward proto='tcp'><range start='80'/></portForward>", "e1000", "<rom bar='off' file='/r'/>"),
-        ("bridge", "<source bridge='br0'/>", "virtio", "<tune><sndbuf>7</sndbuf></tune>"),
+        ("bridge", "<source bridge='br0'/>", "virtio", "<tune><sndbuf>7</sndbuf></tune><mtu size='1400'/>"),
         ("ethernet", "<target dev='tap3'/>", "e1000e", "<rom enabled='no'/><boot order='1'/>"),
         ("network", "<source network='n'/>", "virtio", "<driver queues='2'/><teaming type='persistent'/>"),
         ("server", "<source address='1.2.3.4' port='5'/>", "rtl8139", ""), ("client", "<source address='h' port='5'/>",
@@ -266,7 +265,10 @@ ROOM = ("<maxMemory slots='4' unit='GiB'>2</maxMemory><cpu><numa><cell id='0' cp
 def domain(devices: str, above: str = "", machine: str = "pc") -> str:
     """Return the XML of a small guest."""
     os = "" if "<os>" in above else f"<os><type arch='x86_64' machine='{machine}'>hvm</type></os>"
-    features = "" if "<features" in above else "<features><acpi/></features>"
+    ioapic = "<ioapic driver='qemu'/>" if "intremap" in devices else ""
+    features = "" if "<features" in above else f"<features><acpi/>{ioapic}</features>"
+    shown = "spice" in devices or "display='on'" in devices
+    devices += "<graphics type='spice'/>" if shown and "<graphics" not in devices else ""
     kind = "kvm" if "host-passthrough" in above else "qemu"
     threads = "<iothreads>1</iothreads>" if "iothread=" in devices else ""
     return (
