@@ -1,8 +1,7 @@
 """Snapshots of containers that are off and whose root is a directory: full copies, as lxc-snapshot(1) makes them.
 
-lxc-snapshot itself is not used: it takes only roots whose path holds the container's name, needs rsync, knows names
-snap0, snap1, … alone, and its restore removes the container first and puts its root elsewhere (LXC 5.0.2: seen here,
-and read in lxccontainer.c). Here the copy of a snapshot takes the root's place in one step, and its definition comes
+lxc-snapshot itself is not used: it takes only roots whose path holds the container's name (seen with LXC 5.0.2), and
+gives snapshots names of its own. Here the copy of a snapshot takes the root's place in one step, and its definition comes
 back with it. Memory is in no snapshot: that would take CRIU.
 """
 
