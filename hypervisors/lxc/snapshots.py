@@ -1,8 +1,8 @@
 """Snapshots of containers that are off and whose root is a directory: full copies, as lxc-snapshot(1) makes them.
 
 lxc-snapshot itself is not used: it takes only roots whose path holds the container's name (seen with LXC 5.0.2), and
-gives snapshots names of its own. Here the copy of a snapshot takes the root's place in one step, and its definition comes
-back with it. Memory is in no snapshot: that would take CRIU.
+gives snapshots names of its own. Here the copy of a snapshot takes the root's place in one step, and its definition
+comes back with it. Memory is in no snapshot: that would take CRIU.
 """
 
 from __future__ import annotations
