@@ -18,11 +18,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from ..config.states import State
 from .facts import FactSink, KillHandle
 from .uri import ConnectionUri
+
+if TYPE_CHECKING:
+    from ..config.domain.domain import Domain
 
 T = TypeVar("T")
 
@@ -275,6 +278,16 @@ class Driver(ABC):
         Raises:
             ConfigUnsupported: it asks for what this hypervisor cannot do.
         """
+
+    async def define_model(self, target: Target, domain: Domain) -> str:
+        """As `define`, of a definition that was read and filled in already, to spare a driver of models the reading.
+
+        Returns what to store. The driver may change `domain`.
+        """
+        from ..config.domain.document import format
+
+        xml = format(domain, secure=True)
+        return await self.define(target, xml) or xml
 
     @abstractmethod
     async def undefine(self, target: Target) -> None:

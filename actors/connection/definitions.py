@@ -52,38 +52,38 @@ class Definitions:
     driver: Any
     uri: Any
 
-    async def _parsed(self, xml: str) -> tuple[str, dict[str, Any]]:
-        """Return the normalised XML and its summary."""
-        if len(xml) >= OFFLOAD_BYTES:
-            text, summary = await self.services.offload.run(CHECK, xml, deadline_s=OFFLOAD_DEADLINE_S)
-        else:
-            from ...config.domain import check_define
-
-            text, summary = check_define(xml)
-        return (text.decode() if isinstance(text, bytes) else text), summary
-
     async def define(self, call: PendingCall) -> None:
         """Check a definition and hand it to the domain's actor, which stores it."""
-        xml, summary = await self._parsed(call.args["xml"])
-        may_name(call, self.uri.text, summary["name"])
-        self._may_pass_through(call, summary)
-        xml = await self._check(summary, xml)
+        xml, summary = await self._checked(call)
         await self._hand_over(Order(verb="define", args={"xml": xml, "summary": summary}, call=call), summary)
 
     async def create(self, call: PendingCall) -> None:
         """Check a transient domain's XML and hand it to a new actor, which starts it."""
-        xml, summary = await self._parsed(call.args["xml"])
-        may_name(call, self.uri.text, summary["name"])
-        self._may_pass_through(call, summary)
-        xml = await self._check(summary, xml)
+        xml, summary = await self._checked(call)
         args = {**call.args, "xml": xml, "summary": summary}
         await self._hand_over(Order(verb="create", args=args, call=call), summary)
 
-    async def _check(self, summary: dict[str, Any], xml: str) -> str:
-        """Have the driver check a definition, unless it is to register it later; return what to store."""
-        if Capability.NATIVE_DEFINITIONS in self.driver.capabilities:
-            return xml
-        return await self.driver.define(Target(uuid=summary["uuid"], name=summary["name"]), xml) or xml
+    async def _checked(self, call: PendingCall) -> tuple[str, dict[str, Any]]:
+        """Return what to store of a definition, and its summary; large ones are read in the worker process."""
+        xml, native = call.args["xml"], Capability.NATIVE_DEFINITIONS in self.driver.capabilities
+        if len(xml) >= OFFLOAD_BYTES:
+            read, summary = await self.services.offload.run(CHECK, xml, deadline_s=OFFLOAD_DEADLINE_S)
+            text: str = read.decode() if isinstance(read, bytes) else read
+            target = self._allowed(call, summary)
+            return (text if native else await self.driver.define(target, text) or text), summary
+        from ...config import domain as model
+
+        domain, summary = model.check_model(xml)
+        target = self._allowed(call, summary)
+        # where the domain's actor is to have it registered, the driver sees it then
+        text = model.format(domain, secure=True) if native else await self.driver.define_model(target, domain)
+        model.check_size(text.encode())
+        return text, summary
+
+    def _allowed(self, call: PendingCall, summary: dict[str, Any]) -> Target:
+        may_name(call, self.uri.text, summary["name"])
+        self._may_pass_through(call, summary)
+        return Target(uuid=summary["uuid"], name=summary["name"])
 
     def _may_pass_through(self, call: PendingCall, summary: dict[str, Any]) -> None:
         """Refuse the qemu: namespace and emulators of other folders to who lacks the permission, which equals root."""

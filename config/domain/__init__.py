@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .completion import complete
     from .device_edit import attach_device, detach_device, forget_device, settle_device, update_device
-    from .document import LiveInfo, check_define, format, parse, secret_fields, summary_of, unknown_in
+    from .document import (
+        LiveInfo,
+        check_define,
+        check_model,
+        check_size,
+        format,
+        parse,
+        secret_fields,
+        summary_of,
+        unknown_in,
+    )
     from .domain import Domain
     from .edit import get_metadata, set_description, set_memory, set_metadata, set_name, set_title, set_vcpus
     from .summary import DomainSummary
@@ -25,6 +35,8 @@ _HOME = {
     "update_device": "device_edit",
     "LiveInfo": "document",
     "check_define": "document",
+    "check_model": "document",
+    "check_size": "document",
     "format": "document",
     "parse": "document",
     "secret_fields": "document",
@@ -49,7 +61,9 @@ __all__ = [
     "LiveInfo",
     "attach_device",
     "check_define",
+    "check_model",
     "check_name",
+    "check_size",
     "complete",
     "detach_device",
     "forget_device",

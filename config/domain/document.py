@@ -45,15 +45,19 @@ def format(domain: Domain, *, secure: bool = False, live: LiveInfo | None = None
     """
     view = View(secure=secure, live=live is not None)
     if live is None:
-        return write(_at_rest(domain), "domain", view)
+        return write(put_to_rest(domain.copy()), "domain", view)
     running = domain.copy()
     running.id = live.id
     return write(running, "domain", view)
 
 
-def _at_rest(domain: Domain) -> Domain:
-    """Return `domain` without what a start chose and no field by itself tells: as libvirt writes it inactive."""
-    domain = domain.copy()
+def format_own(domain: Domain) -> str:
+    """Return `domain`, secrets included, as it is to be stored. It is put to rest itself: for a model of one's own."""
+    return write(put_to_rest(domain), "domain", View(secure=True))
+
+
+def put_to_rest(domain: Domain) -> Domain:
+    """Take out what a start chose and no field by itself tells, as libvirt writes what is inactive; return `domain`."""
     devices = domain.devices
     for disk in devices.disks:
         disk.mirror = None
@@ -104,17 +108,32 @@ def check_define(
     Returns the XML to store (secrets included) and the map of its DomainSummary.
     Raises: XmlError.  This is what a worker process runs; bytes in, bytes and plain values out.
     """
+    domain, summary = check_model(xml, max_bytes=max_bytes, random=random)
+    stored = format(domain, secure=True).encode()
+    check_size(stored, max_bytes)
+    return stored, summary
+
+
+def check_model(
+    xml: bytes | str, *, max_bytes: int = MAX_BYTES, random: RandomBytes = os.urandom
+) -> tuple[Domain, dict[str, Any]]:
+    """Do what defining needs of the XML, but for writing: return the model, filled in, and its summary.
+
+    Raises: XmlError.
+    """
     domain = complete(parse(xml, max_bytes=max_bytes), random=random)
     for disk in domain.devices.disks:
         disk.mirror = None  # a job of a run, and no part of what is defined
     validate(domain)
-    text = format(domain, secure=True)
-    stored = text.encode()
+    return domain, dict(summary_of(domain).to_map())
+
+
+def check_size(stored: bytes, max_bytes: int = MAX_BYTES) -> None:
+    """Refuse a definition that has grown too large.  Raises: XmlError."""
     if len(stored) > max_bytes:
         raise XmlError(
             "The definition is too large once filled in", path="/domain", value=len(stored), allowed=max_bytes
         )
-    return stored, dict(summary_of(domain).to_map())
 
 
 def unknown_in(domain: Domain) -> list[str]:

@@ -326,14 +326,18 @@ class Element:
     def copy(self) -> Self:
         """Return a model of its own that equals this one (kept subtrees are shared: nobody changes them)."""
         made = self.__new__(type(self))
+        values = made.__dict__
         for name, value in self.__dict__.items():
-            made.__dict__[name] = _copy(value)
+            values[name] = value if type(value) in _PLAIN else _copy(value)
         return made
 
     def given(self, name: str) -> bool:
         """Tell whether the field `name` was in the document or set, whatever its value."""
         value = self.__dict__.get(name)
         return value is not None and self._named[name].is_set(value)
+
+
+_PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def _copy(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...config.errors import ConfigUnsupported, MechaneError, OperationFailed
 from ..abilities import ConsoleChannel, SnapshotInfo
@@ -25,6 +25,7 @@ from ..facts import FactSink
 from .adoption import Adoption
 from .ballooning import Ballooning
 from .cgroup import Grouping
+from .checking import Checker
 from .command import Definitions
 from .console import Consoles
 from .cpu.answers import CpuAnswers
@@ -49,6 +50,9 @@ from .qmp import Command
 from .starting import Starter
 from .stats import Statistics
 from .workshop import Workshop
+
+if TYPE_CHECKING:
+    from ...config.domain.domain import Domain
 
 EMULATORS = ("/usr/bin/qemu-system-x86_64", "/usr/bin/qemu-kvm", "/usr/libexec/qemu-kvm")
 """Where the host's own emulator may lie (Debian, Fedora, RHEL); the first that exists."""
@@ -84,6 +88,7 @@ class QemuDriver(Driver):
         self._starter = Starter(
             self._shop, self._emulators, self._kvm, self._endings, self._definitions, self._grouping, Settler(tables)
         )
+        self._checker = Checker(self._shop, self._emulators, self._definitions)
         self._adoption = Adoption(self._shop, self._endings)
         self._power = Power(self._shop, self._endings)
         self._hotplug = Hotplugging(self._shop, self._power, self._emulators)
@@ -147,7 +152,11 @@ class QemuDriver(Driver):
 
     async def define(self, target: Target, xml: str) -> str | None:
         """Check that a command line can be made of a definition, as far as that needs no start; return it filled in."""
-        return await self._starter.check(target, xml)
+        return await self._checker.check(target, xml)
+
+    async def define_model(self, target: Target, domain: Domain) -> str:
+        """As `define`, without writing and reading the definition in between."""
+        return await self._checker.check_model(target, domain)
 
     async def undefine(self, target: Target) -> None:
         """Forget what was kept for a definition: its folder, UEFI variables and TPM."""

@@ -29,12 +29,12 @@ from ...config.errors import (
     StartFailed,
 )
 from ...config.states import State
-from ..contract import Started, StartMode, StartRequest, Target
+from ..contract import Started, StartMode, StartRequest
 from ..facts import Spawned
 from . import live, ownership
 from .capabilities import EmulatorKey
 from .cgroup import Grouping
-from .command import Definitions, build_command, check_and_fill, plan_needs, write_live
+from .command import Definitions, build_command, plan_needs, write_live
 from .cpu.settling import Settler
 from .emulation import accelerator_of, default_emulator
 from .emulators import Emulators, key_of
@@ -164,25 +164,6 @@ class Starter:
         finally:
             prepared.close()
         return await self._bring_up(request, guest, line, prepared)
-
-    async def check(self, target: Target, xml: str) -> str | None:
-        """Check that a definition can be built, and return it filled in, where the emulator is known already.
-
-        Nothing is run and no file opened: whether the host has what it names shows at the start.
-        Raises:
-            ConfigUnsupported: it asks for what cannot be had.
-        """
-        from .argv.records import Resources
-
-        domain = await self._definitions.parse(xml)
-        accel = accelerator_of(domain)
-        named = domain.devices.emulator
-        emulator = await self._emulators.remembered(named or default_emulator(domain), named=bool(named))
-        if emulator is None:
-            return None
-        folder = str(self._shop.folder_of(target.uuid).path)
-        resources = Resources(guest_dir=folder, nvram_dir=folder, accel=accel, check_only=True)
-        return await self._shop.env.pure(check_and_fill, domain, emulator, resources, size=len(xml))
 
     # ---- before the spawn
 

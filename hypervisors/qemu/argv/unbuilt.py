@@ -19,7 +19,6 @@ from ....config.domain.sound import Audio
 from ....config.domain.storage import Identity, StorageSource
 from ....config.domain.video import Acceleration, VideoDriver
 from ....config.xml.binding import Element
-from ....config.xml.children import Child
 from .refusal import refuse
 
 CONTAINERS = "only containers have this"
@@ -64,6 +63,9 @@ TAP_ONLY = ("bandwidth", "filterref", "vlan", "virtualport", "port", "coalesce",
 TAP_TYPES = ("network", "bridge", "ethernet", "direct", "hostdev", "vdpa", "vhostuser")
 
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+
+
 def refuse_unbuilt(domain: Domain) -> None:
     """Look through the whole definition for what cannot be built.
 
@@ -81,10 +83,13 @@ def refuse_unbuilt(domain: Domain) -> None:
             raise refuse(domain, element, "@type", f"x86 machines have no addresses of type {element.type}")
         if isinstance(element, Device) and not isinstance(element, Hostdev) and _is_unassigned(element):
             raise refuse(domain, element, "address/@type", "only devices of the host are left unassigned")
-        for field in type(element).FIELDS:
-            value = values.get(field.name)
-            if value is not None and isinstance(field, Child):
-                pending.extend(value if field.many else (value,))
+        for value in values.values():
+            if type(value) in _PLAIN:
+                continue
+            if isinstance(value, Element):
+                pending.append(value)
+            elif type(value) is list:
+                pending += [item for item in value if isinstance(item, Element)]
     for interface in domain.devices.interfaces:
         if interface.type not in TAP_TYPES:
             for name in TAP_ONLY:

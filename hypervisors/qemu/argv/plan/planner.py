@@ -38,6 +38,15 @@ def plan_devices(domain: Domain, capabilities: Emulator, *, live: bool = False, 
         ConfigUnsupported: something in it cannot be had; `path` names it.
     """
     planned = complete(domain, random=seeded(f"{domain.uuid}{domain.name}".encode()))
+    return plan_completed(planned, capabilities, live=live, running=running)
+
+
+def plan_completed(planned: Domain, capabilities: Emulator, *, live: bool = False, running: bool = False) -> Domain:
+    """As `plan_devices`, of a definition that `complete` made and that nobody else has: it is changed and returned.
+
+    Raises:
+        ConfigUnsupported: something in it cannot be had; `path` names it.
+    """
     resolve_machine(planned, capabilities)
     check_controllers(planned)
     sort_controllers(planned)
