@@ -68,6 +68,7 @@ WANTED = (
     own("HIGH p99 beside 4 loading clients", "loaded_p99", "unloaded_p99", 10),
     libvirt("HIGH p99 beside 4 loading clients, libvirt's", "loaded_p99"),
     Want(measure="document to command line, median of libvirt's samples", key="reading", absolute=0.003),
+    libvirt("define, the smallest guest, p50", "define_small", most=1),
     libvirt("define, virt-install's document, p50", "define", most=1),
     libvirt("start to running", "start", most=0.2),
     Want(
