@@ -95,7 +95,9 @@ def summary_of(domain: Domain) -> DomainSummary:
         vcpus=domain.vcpu.current or maximum,
         max_vcpus=maximum,
         emulator=domain.devices.emulator or "",
-        passthrough=any(field.space is not None and domain.given(field.name) for field in domain.FIELDS),
+        passthrough=any(field.space is not None and domain.given(field.name) for field in domain.FIELDS)
+        or any(disk.rawio for disk in domain.devices.disks)
+        or any(hostdev.rawio for hostdev in domain.devices.hostdevs),
         unknown=count_unknown(domain),
     )
 

@@ -12,7 +12,7 @@ import os
 import pwd
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...config.errors import OperationFailed
 from .options import GROUP, USERS, QemuOptions
@@ -29,6 +29,21 @@ class Identity:
     prefix: tuple[str, ...] = ()
     drops: bool = False
     """Whether QEMU is another user than the node."""
+
+    def with_raw_io(self) -> Identity:
+        """Return the same user who may do raw I/O (CAP_SYS_RAWIO, capabilities(7)) besides.
+
+        Raises:
+            OperationFailed: the node itself may not.
+        """
+        if not self.drops:
+            if os.geteuid() != 0:
+                remedy = "run the node as root, or remove rawio"
+                raise OperationFailed("the node may not allow a guest raw I/O", remedy=remedy)
+            return self
+        caps = "-all,+sys_rawio"
+        words = [f"--inh-caps={caps}" if word == "--inh-caps=-all" else word for word in self.prefix]
+        return replace(self, prefix=(*words[:-1], f"--ambient-caps={caps}", words[-1]))
 
     @classmethod
     def own(cls) -> Identity:

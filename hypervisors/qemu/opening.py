@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...config.errors import MechaneError, StartFailed
+from ...config.errors import ConfigUnsupported, MechaneError, StartFailed
 from .host.hugepages import make_folders, remove_folders
 from .host.secrets import copy_secrets
 from .host.swtpm import prepare_swtpm
@@ -77,6 +77,7 @@ def wants_planning(domain: Domain) -> bool:
     devices = domain.devices
     return (
         devices.vsock is not None
+        or bool(devices.leases)
         or domain.genid is not None
         or domain.os.firmware is not None
         or domain.os.loader is not None
@@ -105,7 +106,13 @@ def open_for(domain: Domain, needed: Needs, site: Site) -> Opened:
 
     Raises:
         StartFailed: a socket, file or device cannot be opened; nothing stays open.
+        ConfigUnsupported: there is a lease to hold.
     """
+    if domain.devices.leases:
+        raise ConfigUnsupported(
+            "/domain/devices/lease: this node has no lock manager that could hold leases",
+            remedy="remove the lease, or start the guest where there is one", path="/domain/devices/lease",
+        )  # fmt: skip
     opened = Opened()
     try:
         for item in _chardevs(domain):

@@ -270,7 +270,7 @@ class Starter:
             argv += ["-L", str(guest.folder.path)]  # how a restarted node recognises its guests
         guest.process = self._shop.spawn(
             argv, log_fd=prepared.log_fd, pass_fds=(prepared.listener.fileno(), *line.pass_fds),
-            environment=line.environment, domain=guest.target.name,
+            environment=line.environment, domain=guest.target.name, raw_io=line.raw_io,
             on_exit=guest.on_exit, on_stubborn=lambda: self._endings.stubborn(guest),
         )  # fmt: skip
         request.facts.put(Spawned(incarnation=guest.incarnation, kill=guest.process, pid=guest.process.pid))

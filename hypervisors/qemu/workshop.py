@@ -57,16 +57,19 @@ class Workshop:
     def spawn(
         self, argv: Sequence[str], *, log_fd: int, pass_fds: Sequence[int], environment: Mapping[str, str],
         domain: str, on_exit: Callable[[], None], on_stubborn: Callable[[], None], as_root: bool = False,
+        raw_io: bool = False,
     ) -> QemuProcess:  # fmt: skip
         """Start an emulator (or its helper) as the right user and watch it. Loop's thread; cost: see spawn.py.
 
-        `as_root` is for helpers that keep the node's own user.
+        `as_root` is for helpers that keep the node's own user, `raw_io` for guests that may send their disks anything.
 
         Raises:
             StartFailed: it could not be executed.
+            OperationFailed: the node cannot allow raw I/O.
         """
+        identity = Identity.own() if as_root else self.identity
         pid = spawn(
-            argv, identity=Identity.own() if as_root else self.identity, log_fd=log_fd, pass_fds=pass_fds,
+            argv, identity=identity.with_raw_io() if raw_io else identity, log_fd=log_fd, pass_fds=pass_fds,
             environment=environment, domain=domain,
         )  # fmt: skip
         return QemuProcess(pid, self.env.loop, on_exit=on_exit, on_stubborn=on_stubborn)

@@ -80,6 +80,8 @@ def build_planned(planned: Domain, capabilities: Emulator, resources: Resources)
         environment=work.environment,
         before_cont=tuple(work.commands),
         passthrough=tuple(work.passthrough),
+        raw_io=any(disk.rawio for disk in planned.devices.disks)
+        or any(hostdev.rawio for hostdev in planned.devices.hostdevs),
     )
 
 

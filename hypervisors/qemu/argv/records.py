@@ -124,3 +124,5 @@ class CommandLine:
     """Monitor commands, with arguments, to send before the guest runs."""
     passthrough: tuple[str, ...] = ()
     """Arguments and variables that the definition hands through (permission domain:passthrough)."""
+    raw_io: bool = False
+    """Whether the guest may send its disks any SCSI command: the emulator needs CAP_SYS_RAWIO."""

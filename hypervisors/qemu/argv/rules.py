@@ -139,6 +139,8 @@ def _check_disks(domain: Domain) -> None:
     shared = (backing is not None and (backing.access.mode == "shared" or backing.source.type == "memfd")) or (
         bool(cells) and all(cell.mem_access == "shared" for cell in cells))
     for disk in domain.devices.disks:
+        if disk.rawio is not None and disk.device != "lun":
+            raise refuse(domain, disk, "@rawio", "only device 'lun' has this")
         if disk.source.reservations is not None and disk.device != "lun":
             raise refuse(domain, disk, "source/reservations", "only device 'lun' has this")
         if disk.type == "vhostuser" and not shared:
@@ -187,6 +189,12 @@ def _check_addresses(domain: Domain) -> None:
         raise refuse(domain, iommu, "driver", f"an IOMMU of model {iommu.model} has no such options")
 
 
+def _check_hostdevs(domain: Domain) -> None:
+    for item in domain.devices.hostdevs:
+        if item.rawio is not None and item.type != "scsi":
+            raise refuse(domain, item, "@rawio", "only SCSI devices have this")
+
+
 def _check_others(domain: Domain) -> None:
     for item in domain.devices.shmems:
         kind = item.model.type if item.model is not None else None
@@ -204,5 +212,6 @@ def _check_others(domain: Domain) -> None:
 
 _CHECKS: tuple[Callable[[Domain], None], ...] = (
     _check_ports, _check_disks, _check_seclabels, _check_graphics, _check_videos, _check_audio, _check_characters,
-    _check_tpms, _check_shmems, _check_controllers, _check_addresses, _check_others,
+    _check_tpms, _check_shmems, _check_controllers, _check_addresses, _check_hostdevs,
+    _check_others,
 )  # fmt: skip

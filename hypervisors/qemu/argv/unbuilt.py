@@ -36,7 +36,7 @@ REFUSED: Mapping[type[Element], Mapping[str, str]] = {
         "init": CONTAINERS, "initargs": CONTAINERS, "initenvs": CONTAINERS, "initdir": CONTAINERS,
         "inituser": CONTAINERS, "initgroup": CONTAINERS, "root": XEN,
     },
-    Disk: {"backend_domain": XEN, "rawio": "raw I/O cannot be allowed to a guest yet"},
+    Disk: {"backend_domain": XEN},
     StorageSource: {
         "fdgroup": "descriptors of a client cannot be used yet",
         "known_hosts": "the emulator's ssh driver reads its own file",
@@ -47,7 +47,7 @@ REFUSED: Mapping[type[Element], Mapping[str, str]] = {
     Controller: {"max_grant_frames": XEN, "max_event_channels": XEN},
     Filesystem: {"space_hard_limit": CONTAINERS, "space_soft_limit": CONTAINERS},
     Interface: {"backend_domain": XEN, "guest": CONTAINERS, "routes": CONTAINERS},
-    Hostdev: {"ips": CONTAINERS, "routes": CONTAINERS, "rawio": "raw I/O cannot be allowed to a guest yet"},
+    Hostdev: {"ips": CONTAINERS, "routes": CONTAINERS},
     HostdevSource: {"write_filtering": XEN},
     Graphics: {"multi_user": "only RDP displays have this", "replace_user": "only RDP displays have this"},
     Audio: {"runtime_dir": "only PipeWire has this"},
@@ -95,8 +95,6 @@ def refuse_unbuilt(domain: Domain) -> None:
             for name in TAP_ONLY:
                 if interface.given(name):
                     raise refuse(domain, interface, name, HOST, remedy="Remove it, or use type='bridge'")
-    if domain.devices.leases:
-        raise refuse(domain, domain.devices.leases[0], "", "leases cannot be held yet")
     for disk in domain.devices.disks:
         if disk.sgio == "unfiltered":
             raise refuse(domain, disk, "@sgio", "Linux has no unfiltered SCSI commands any more")

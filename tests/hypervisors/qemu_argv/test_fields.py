@@ -37,11 +37,14 @@ ELSEWHERE = {
     "checked by the model itself, or without effect, as with libvirt": (
         "Features.pae", "Cpu.match", "Cpu.check", "CpuModel.fallback", "Catchup.threshold", "MacAddress.check",
     ),
+    "refused at the start, where no lock manager is": ("Devices.leases",),
+    "taken and kept without effect, as with libvirt": ("Capabilities.*", "XenFeatures.*", "Keywrap.*"),
+    "an image over the disk's own does either way": ("Transient.*",),
     "built from a table of names": ("IoTune.*",),
     "refused with the element that holds it": (
-        "Capabilities.*", "CcwAddress.*", "SpaprVioAddress.*", "Zpci.*", "PciAddress.zpci", "Hpt.*", "IdMap.*",
-        "Keywrap.*", "LaunchSecurity.*", "Lease.*", "LxcNamespace.*", "QemuCapabilities.*", "QemuCapability.*",
-        "Route.*", "XenFeatures.*", "Transient.*",
+        "CcwAddress.*", "SpaprVioAddress.*", "Zpci.*", "PciAddress.zpci", "Hpt.*", "IdMap.*",
+        "LaunchSecurity.*", "Lease.*", "LxcNamespace.*", "QemuCapabilities.*", "QemuCapability.*",
+        "Route.*",
     ),
 }  # fmt: skip
 
