@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from ..xml.binding import Element
-from ..xml.children import Child
+from ..xml.binding import PLAIN, Element
 from .chardev import Chardev, Console, ConsoleTarget, Serial
 from .domain import Domain
 from .filling import Filling, RandomBytes
@@ -53,13 +52,13 @@ def complete(domain: Domain, *, random: RandomBytes = os.urandom) -> Domain:
 def parts(model: Element) -> Iterator[Element]:
     """Yield `model` and all elements in it that have been made."""
     yield model
-    named = model._named
-    for name, value in list(model.__dict__.items()):
-        field = named.get(name)
-        if value is None or not isinstance(field, Child):
-            continue
-        for item in value if field.many else (value,):
-            yield from parts(item)
+    for value in [value for value in model.__dict__.values() if type(value) not in PLAIN]:
+        if isinstance(value, Element):
+            yield from parts(value)
+        elif isinstance(value, list):
+            for item in value:
+                if isinstance(item, Element):
+                    yield from parts(item)
 
 
 def _fill_amounts(domain: Domain) -> None:

@@ -65,8 +65,9 @@ class Devices(Element):
 
     def every(self) -> Iterator[Device]:
         """Yield all devices that have an alias and an address, in the order of writing."""
-        for field in self.FIELDS:
-            value = self.__dict__.get(field.name)
+        values = self.__dict__
+        for name in [name for name in self._named if name in values]:
+            value = values.get(name)
             for item in value if isinstance(value, list) else (value,):
                 if isinstance(item, Device):
                     yield item

@@ -328,7 +328,7 @@ class Element:
         made = self.__new__(type(self))
         values = made.__dict__
         for name, value in self.__dict__.items():
-            values[name] = value if type(value) in _PLAIN else _copy(value)
+            values[name] = value if type(value) in PLAIN else _copy(value)
         return made
 
     def given(self, name: str) -> bool:
@@ -337,7 +337,8 @@ class Element:
         return value is not None and self._named[name].is_set(value)
 
 
-_PLAIN = frozenset({str, int, bool, type(None)})
+PLAIN = frozenset({str, int, bool, type(None)})
+"""Types of values that are no elements and hold none."""
 
 
 def _copy(value: Any) -> Any:

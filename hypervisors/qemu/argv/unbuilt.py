@@ -18,7 +18,7 @@ from ....config.domain.os import Os
 from ....config.domain.sound import Audio
 from ....config.domain.storage import Identity, StorageSource
 from ....config.domain.video import Acceleration, VideoDriver
-from ....config.xml.binding import Element
+from ....config.xml.binding import PLAIN, Element
 from .refusal import refuse
 
 CONTAINERS = "only containers have this"
@@ -63,9 +63,6 @@ TAP_ONLY = ("bandwidth", "filterref", "vlan", "virtualport", "port", "coalesce",
 TAP_TYPES = ("network", "bridge", "ethernet", "direct", "hostdev", "vdpa", "vhostuser")
 
 
-_PLAIN = frozenset({str, int, bool, type(None)})
-
-
 def refuse_unbuilt(domain: Domain) -> None:
     """Look through the whole definition for what cannot be built.
 
@@ -84,7 +81,7 @@ def refuse_unbuilt(domain: Domain) -> None:
         if isinstance(element, Device) and not isinstance(element, Hostdev) and _is_unassigned(element):
             raise refuse(domain, element, "address/@type", "only devices of the host are left unassigned")
         for value in values.values():
-            if type(value) in _PLAIN:
+            if type(value) in PLAIN:
                 continue
             if isinstance(value, Element):
                 pending.append(value)
