@@ -47,7 +47,7 @@ class Command:
         try:
             data = json.loads(text)
             return cls(word=str(data["execute"]), arguments=dict(data.get("arguments") or {}))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InvalidArgument(
                 "the monitor command is not QMP", path="params.command",
                 remedy='write {"execute": "query-status"}, or say hmp for a human command',

@@ -315,7 +315,7 @@ class Monitor:
             return
         try:
             message = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
             self._disconnect(tell=True)

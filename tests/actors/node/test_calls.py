@@ -227,6 +227,7 @@ def test_monitor_commands_pass_through(rpc: Rpc, node: NodeProcess, domain: str)
     answer = rpc.call("domain.monitor_command", domain=domain, command=json.dumps({"execute": "query-status"}))
     assert answer["status"] == "running"
     assert code_of(rpc, "domain.monitor_command", domain=domain, command="{") == "invalid_argument"
+    assert code_of(rpc, "domain.monitor_command", domain=domain, command="[" * 100_000) == "invalid_argument"
     with node.connect(read_only=True) as reader:
         command = json.dumps({"execute": "query-status"})
         assert code_of(reader, "domain.monitor_command", domain=domain, command=command) == "permission_denied"

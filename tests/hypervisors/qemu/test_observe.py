@@ -229,6 +229,24 @@ def test_what_is_no_command_is_refused(text: str) -> None:
         parse_command(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ("[" * 100_000, '{"execute": "stop", "arguments": {"a": ' + "[" * 2000 + "]" * 2000 + "}}",
+     '{"execute": "stop", "arguments": {"a": NaN}}', '{"execute": "stop", "arguments": {"a": -Infinity}}',
+     '{"execute": "stop", "arguments": {"a": 1e999}}', '{"execute": "stop", "arguments": {"\\ud800": 1}}',
+     '{"execute": "\\udfff"}'),
+)  # fmt: skip
+def test_what_qemus_reader_stumbles_over_is_never_sent(text: str) -> None:
+    """QEMU answers such a line with several errors and no id: the commands after it would get those."""
+    with pytest.raises(InvalidArgument) as refused:
+        parse_command(text)
+    assert refused.value.details["path"] == "params.command"
+
+
+def test_text_beyond_the_basic_plane_is_taken() -> None:
+    assert parse_command('{"execute": "x", "arguments": {"a": "\\ud83d\\ude00"}}') == ("x", {"a": "\U0001f600"})
+
+
 def test_a_guest_resets_and_says_reboot(short_tmp: Path) -> None:
     async def body() -> None:
         async with node(short_tmp) as n:
