@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -175,19 +176,27 @@ class Definitions:
     async def keep_transient(self, entry: Entry, ops: list[Operation]) -> None:
         """Remove a running domain's definition; its run record keeps the XML."""
         xml = await self.definition(entry)
-        await self._rewrite_run(entry, xml, ops)
+        run, version = await self._run_of(entry)
+        await self._rewrite_run(entry, replace(run, xml=xml), version, ops)
 
-    async def change_transient(self, entry: Entry, xml: str) -> None:
-        """Replace the XML of a transient domain."""
-        await self._rewrite_run(entry, xml, [])
+    async def edit_running(self, entry: Entry, edit: Callable[[str], Awaitable[str]]) -> None:
+        """Change the live XML of a running domain, and the XML that a transient one has beside it."""
+        run, version = await self._run_of(entry)
+        if run.live_xml:
+            run = replace(run, live_xml=await edit(run.live_xml))
+        if run.xml:
+            run = replace(run, xml=await edit(run.xml))
+        await self._rewrite_run(entry, run, version, [])
 
-    async def _rewrite_run(self, entry: Entry, xml: str, ops: list[Operation]) -> None:
-        services = self.services
-        found = await fetch(services.runtime, RUN + entry.uuid)
+    async def _run_of(self, entry: Entry) -> tuple[StoredRun, int]:
+        found = await fetch(self.services.runtime, RUN + entry.uuid)
         if found is None:
             raise OperationFailed(f"domain {entry.uuid} has no run record", remedy="try again")
-        run = replace(StoredRun.unpack(found.value), xml=xml)
-        put = Put(RUN + entry.uuid, run.pack(), if_version=found.version)
+        return StoredRun.unpack(found.value), found.version
+
+    async def _rewrite_run(self, entry: Entry, run: StoredRun, version: int, ops: list[Operation]) -> None:
+        services = self.services
+        put = Put(RUN + entry.uuid, run.pack(), if_version=version)
         if services.runtime is services.definitions:
             await apply(services.definitions, [*ops, put])
         else:

@@ -100,14 +100,19 @@ async def set_metadata(actor: DomainActor, args: dict[str, Any], call: PendingCa
         raise InvalidArgument(
             "metadata of type element needs its namespace", remedy="give uri (and key, the prefix)", path="params.uri"
         )
-    xml = await actor.supervisor.definition(actor.entry)
-    changed = await actor.supervisor.edit_metadata(xml, kind, value, args.get("uri"), args.get("key"))
+    supervisor, snapshot = actor.supervisor, actor.cell.snapshot
+
+    async def edit(xml: str) -> str:
+        changed: str = await supervisor.edit_metadata(xml, kind, value, args.get("uri"), args.get("key"))
+        return changed
+
+    changed = await edit(await supervisor.definition(actor.entry))
     record = replace(stored(actor), title=value or "") if kind == "title" else stored(actor)
-    if actor.cell.snapshot.persistent:
+    if snapshot.persistent:
         await register(actor, changed)
         await save(actor, record, changed)
-    else:
-        await actor.supervisor.change_transient(actor.entry, changed)
+    if snapshot.active:
+        await supervisor.edit_running(actor.entry, edit)
     actor.cell.put(facts.Titled(title=(value or "") if kind == "title" else None))
     return actor.cell.packed_record()
 

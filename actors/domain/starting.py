@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.errors import Cancelled, InvalidArgument, MechaneError, StartFailed
 from ...config.states import State
-from ...hypervisors.contract import CancelFlag, Handle, Started, StartMode, StartRequest, Target
+from ...hypervisors.contract import CancelFlag, Capability, Handle, Started, StartMode, StartRequest, Target
 from ..cells import facts
 from ..router.pending import PendingCall
 from ..stores.aio import apply
@@ -115,7 +115,9 @@ async def _spawn(
         facts=actor.supervisor.sink_of(actor.entry),
     )  # fmt: skip
     started = await actor.supervisor.driver.start(request)
-    return started, replace(latest, handle=started.handle)
+    native = Capability.NATIVE_DEFINITIONS in actor.supervisor.driver.capabilities  # asked for the live one each time
+    live_xml = started.live_xml or ("" if native else xml)
+    return started, replace(latest, handle=started.handle, live_xml=live_xml)
 
 
 async def _claim(actor: DomainActor, run: StoredRun) -> None:
@@ -151,8 +153,7 @@ async def _acknowledge(actor: DomainActor, run: StoredRun, started: Started, det
         )  # fmt: skip
     actor.entry.visible = True
     run = replace(
-        run, phase="running", state=started.state.value, reason=started.reason, live_xml=started.live_xml or "",
-        started_at=now,
+        run, phase="running", state=started.state.value, reason=started.reason, started_at=now,
     )  # fmt: skip
     await apply(services.runtime, [Put(RUN + actor.entry.uuid, run.pack())])
 

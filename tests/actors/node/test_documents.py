@@ -1,0 +1,79 @@
+"""The documents of a domain that runs: what the guest was started with, and what its next start takes."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mechane.tests.support.node import NodeProcess, running_node
+from mechane.tests.support.rpc import Rpc
+
+UUID = "5b0f8d2e-6d2f-4a5f-9c55-0f3b1b8f0a01"
+ELEMENT = "<app><tier/></app>"
+URI = "urn:example:app"
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[NodeProcess]:
+    """Give one node for the whole module."""
+    with running_node() as running:
+        yield running
+
+
+@pytest.fixture
+def rpc(node: NodeProcess) -> Iterator[Rpc]:
+    """Give a client, and take away the domain that its test leaves."""
+    with node.connect() as client:
+        yield client
+        for record in client.call("domain.list"):
+            if record["state"] != "shutoff":
+                client.call("domain.destroy", domain=record["uuid"], grace_s=0)
+            if record["persistent"]:
+                client.call("domain.undefine", domain=record["uuid"])
+
+
+def xml(mib: int) -> str:
+    return (
+        f"<domain type='test'><name>web</name><uuid>{UUID}</uuid><memory unit='MiB'>{mib}</memory>"
+        "<vcpu>1</vcpu><os><type>hvm</type></os></domain>"
+    )
+
+
+def memory(rpc: Rpc, *, inactive: bool) -> int:
+    shown = rpc.call("domain.get_xml", domain=UUID, inactive=inactive)
+    return int(shown.partition("<memory unit='KiB'>")[2].partition("<")[0]) // 1024
+
+
+def test_a_definition_changed_under_a_running_guest_is_that_of_its_next_start(rpc: Rpc) -> None:
+    rpc.call("domain.define_xml", xml=xml(64))
+    rpc.call("domain.start", domain=UUID)
+    rpc.call("domain.define_xml", xml=xml(128))
+    assert (memory(rpc, inactive=False), memory(rpc, inactive=True)) == (64, 128)
+    rpc.call("domain.destroy", domain=UUID)
+    assert (memory(rpc, inactive=False), memory(rpc, inactive=True)) == (128, 128)
+
+
+def test_a_guest_that_was_undefined_keeps_the_document_it_was_started_with(rpc: Rpc) -> None:
+    rpc.call("domain.define_xml", xml=xml(64))
+    rpc.call("domain.start", domain=UUID)
+    rpc.call("domain.define_xml", xml=xml(128))
+    rpc.call("domain.undefine", domain=UUID)
+    assert (memory(rpc, inactive=False), memory(rpc, inactive=True)) == (64, 64)
+
+
+@pytest.mark.parametrize("transient", [False, True])
+def test_metadata_of_a_running_guest_shows_in_both_documents(rpc: Rpc, transient: bool) -> None:
+    if transient:
+        rpc.call("domain.create_xml", xml=xml(64))
+    else:
+        rpc.call("domain.define_xml", xml=xml(64))
+        rpc.call("domain.start", domain=UUID)
+    rpc.call("domain.set_metadata", domain=UUID, type="title", value="The web")
+    rpc.call("domain.set_metadata", domain=UUID, type="element", value=ELEMENT, uri=URI, key="app")
+    for inactive in (False, True):
+        shown = rpc.call("domain.get_xml", domain=UUID, inactive=inactive)
+        assert "<title>The web</title>" in shown, inactive
+        assert f"<app:app xmlns:app='{URI}'>" in shown, inactive
+    assert rpc.call("domain.lookup", domain=UUID)["title"] == "The web"
+    rpc.call("domain.set_metadata", domain=UUID, type="title", value=None)
+    for inactive in (False, True):
+        assert "<title>" not in rpc.call("domain.get_xml", domain=UUID, inactive=inactive)
