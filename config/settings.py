@@ -289,7 +289,7 @@ def load(
     environ = os.environ if environ is None else environ
     uid = os.geteuid() if uid is None else uid
     path = config if config is not None else default_config(environ, uid)
-    table = _read(path) if config is not None or path.exists() else {}
+    table = _read(path, needed=config is not None)
     parts = parse_table(table, limits=limits)
     node: NodeSettings = parts["node"]
     named = tuple(connections) or node.connections
@@ -315,12 +315,14 @@ def parse_table(table: Mapping[str, Any], *, limits: type[Any] | None = None) ->
     raw = table.get(LIMITS, {})
     parts[LIMITS] = checked_section(LIMITS, limits, raw) if limits is not None else dict(raw)
     parts[GRANTS] = _grants(table.get(GRANTS, []))
-    workers: WorkerSettings = parts["workers"]
-    if workers.max_workers < workers.min_workers:
-        raise SettingsError(
-            f"workers.max_workers ({workers.max_workers}) is less than min_workers ({workers.min_workers})",
-            path="workers.max_workers", value=workers.max_workers, allowed=f"at least {workers.min_workers}",
-        )  # fmt: skip
+    ranges = (("workers", "min_workers", "max_workers"), ("qemu", "display_port_min", "display_port_max"))
+    for section, low, high in ranges:
+        least, most = getattr(parts[section], low), getattr(parts[section], high)
+        if most < least:
+            raise SettingsError(
+                f"{section}.{high} ({most}) is less than {low} ({least})", path=f"{section}.{high}", value=most,
+                allowed=f"at least {least}", remedy=f"Give at least {least}, or lower {low}",
+            )  # fmt: skip
     return parts
 
 
@@ -330,13 +332,13 @@ def _grants(raw: Any) -> tuple[Mapping[str, object], ...]:
     return tuple(raw)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    import tomllib  # only where there is a file
-
+def _read(path: Path, *, needed: bool) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             data = file.read(FILE_BYTES + 1)
     except OSError as error:
+        if not needed and isinstance(error, FileNotFoundError | NotADirectoryError):
+            return {}
         raise SettingsError(
             f"The settings file {path} cannot be read: {error.strerror}",
             path=str(path),
@@ -344,6 +346,8 @@ def _read(path: Path) -> dict[str, Any]:
         ) from error
     if len(data) > FILE_BYTES:
         raise SettingsError(f"The settings file {path} is larger than {FILE_BYTES} bytes", path=str(path))
+    import tomllib  # only where there is a file
+
     try:
         return tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

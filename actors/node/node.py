@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...config.errors import InvalidArgument
+from ...config.errors import InvalidArgument, SettingsError
 from ...config.settings import Settings
 from ...hypervisors.contract import Deadlines
 from ...hypervisors.uri import ConnectionUri
@@ -123,6 +123,7 @@ class Node:
         """Start everything; returns when the sockets answer.
 
         Raises:
+            SettingsError: the state or the runtime folder can be neither found nor made.
             StoreError: the state folder cannot be used, or another node has it.
             OperationFailed: the sockets cannot be opened.
         """
@@ -304,9 +305,15 @@ def _turn(loop: asyncio.AbstractEventLoop) -> Any:
 
 def _folder(path: Any, mode: int) -> None:
     """Make a folder with just this mode, whatever the umask; one that is there keeps its own."""
-    if not path.is_dir():
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.chmod(mode)
+    try:
+        if not path.is_dir():
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.chmod(mode)
+    except OSError as error:
+        raise SettingsError(
+            f"the folder {path} cannot be used: {error.strerror}", path=str(path),
+            remedy="give the node's user access to it, or name another with --state-dir and --runtime-dir",
+        ) from error  # fmt: skip
 
 
 def _raise_open_files() -> None:

@@ -75,6 +75,7 @@ def test_values_and_sections(tmp_path: Path) -> None:
         ("[workers]\nprio_workers = 2.5\n", "workers.prio_workers", "whole number"),
         ("[workers]\nprio_workers = true\n", "workers.prio_workers", "whole number"),
         ("[workers]\nmin_workers = 9\nmax_workers = 8\n", "workers.max_workers", "min_workers"),
+        ("[qemu]\ndisplay_port_min = 6000\ndisplay_port_max = 5999\n", "qemu.display_port_max", "display_port_min"),
         ('[node]\nlog_level = "loud"\n', "node.log_level", "debug"),
         ('[node]\nconnections = "qemu:///system"\n', "node.connections", "list"),
         ('[node]\nstate_dir = "here"\n', "node.state_dir", "absolute"),
