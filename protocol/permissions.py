@@ -10,6 +10,7 @@ names of users and groups in the settings are resolved when the `Policy` is buil
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -89,6 +90,24 @@ class Grant:
                     f"grant to {self.identity}: {word!r} is not a permission",
                     remedy="write object:verb, object:* or *; node.list_calls shows the words",
                 )
+
+
+def check_words(grants: Iterable[Grant], catalogue: Catalogue) -> None:
+    """Refuse grants of permissions that no call asks for: a slip of the pen would give nothing, silently.
+
+    Raises:
+        SettingsError: names the word and the nearest that there is.
+    """
+    known = {permission for spec in catalogue for permission in (spec.permission, spec.filter or ANYBODY)}
+    known |= {condition.permission for spec in catalogue for condition in spec.conditions} | EQUAL_TO_ROOT
+    for grant in grants:
+        for word in grant.permissions:
+            if not any(fnmatch.fnmatchcase(permission, word) for permission in known - {ANYBODY}):
+                near = difflib.get_close_matches(word, known, 1)
+                raise SettingsError(
+                    f"grant to {grant.identity}: no call asks for {word!r}", path="grants.permissions", value=word,
+                    remedy=f"did you mean {near[0]}?" if near else "node.list_calls shows the words",
+                )  # fmt: skip
 
 
 class Grants:

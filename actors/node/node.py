@@ -27,7 +27,7 @@ from ...hypervisors.contract import Deadlines
 from ...hypervisors.uri import ConnectionUri
 from ...protocol.catalogue import Catalogue, load
 from ...protocol.limits import Limits
-from ...protocol.permissions import Grant, Policy
+from ...protocol.permissions import Grant, Policy, check_words
 from ..cells.directory import Directory, Entry
 from ..connection.supervisor import Supervisor
 from ..domain.legality import RULES
@@ -114,6 +114,7 @@ class Node:
             slow_high_s=self.settings.watchdog.slow_high_s, limits=limits,
         )  # fmt: skip
         grants = [Grant.from_settings(entry) for entry in self.settings.grants]
+        check_words(grants, self.catalogue)
         policy = Policy(grants, administrators=(0, os.geteuid()), admin_gid=_gid_of(self.settings.node.socket_group))
         self.gateway = Gateway(limits, self.router, policy=policy, catalogue=self.catalogue)
 

@@ -12,6 +12,7 @@ from mechane.protocol.permissions import (
     Grant,
     Grants,
     Policy,
+    check_words,
     covers,
     is_read_only,
     known_permissions,
@@ -134,6 +135,18 @@ def test_grants_that_cannot_be_meant(entry: dict[str, object]) -> None:
     with pytest.raises(SettingsError) as caught:
         Grant.from_settings(entry)
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("word", ["domain:strat", "domian:*", "node:x*", "none:none"])
+def test_a_word_that_no_call_asks_for_is_a_slip(word: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        check_words([Grant(identity="*", permissions=("domain:start", word))], load())
+    assert refused.value.details["value"] == word and refused.value.remedy
+
+
+def test_words_that_calls_ask_for_are_none() -> None:
+    words = ("*", "domain:*", "domain:read*", "domain:read_secure", "domain:passthrough", "connect:*", "node:admin")
+    check_words([Grant(identity="*", permissions=words)], load())
 
 
 def test_grant_from_settings() -> None:
