@@ -20,7 +20,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...config.errors import Cancelled, InternalError, MechaneError, NoCall, PermissionDenied, Unsupported
+from ...config.errors import (
+    Cancelled,
+    InternalError,
+    InvalidArgument,
+    MechaneError,
+    NoCall,
+    PermissionDenied,
+    Unsupported,
+)
 from ...protocol.catalogue import RESERVED_ARGUMENTS, CallSpec, Catalogue, Place, Priority
 from ...protocol.limits import Limits
 from ...protocol.validation import compile_call, split_reserved
@@ -141,6 +149,11 @@ class Router:
         spec = route.spec
         own, reserved = split_reserved(params)
         args = route.check(own)
+        if reserved.node is not None and reserved.node != self._view.node:
+            raise InvalidArgument(
+                f"this node is {self._view.node}, and it forwards to no other", path="params.node", value=reserved.node,
+                remedy="leave node out, or ask that node itself", allowed=self._view.node,
+            )  # fmt: skip
         if reserved.on_behalf_of is not None:
             raise PermissionDenied("on_behalf_of is for nodes only", remedy="leave it out")
         if not session.grants.everything:
