@@ -81,6 +81,8 @@ async def _bring_up(
         await _acknowledge(actor, run, started, "restored" if args.get("source") else "booted")
     except BaseException as error:
         await _give_up(actor, run, error)
+        if cancel.reason is not None and isinstance(error, MechaneError) and not isinstance(error, Cancelled):
+            raise Cancelled(f"the start of {snapshot.name} was cancelled: {cancel.reason}") from error
         raise
     finally:
         cell.end_start()
