@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
-from ...config.errors import DomainExists, MechaneError, NoDomain, OperationFailed, PermissionDenied
+from ...config.errors import (
+    DomainExists,
+    InvalidArgument,
+    MechaneError,
+    NoDomain,
+    OperationFailed,
+    PermissionDenied,
+    XmlError,
+)
 from ...hypervisors.contract import Capability, Target
 from ..cells.directory import Entry
 from ..domain.orders import Order
@@ -208,16 +217,37 @@ class Definitions:
         """Return the XML with title, description or a metadata element changed."""
         from ...config import domain as model
 
-        if kind == "title":
-            return model.set_title(xml, value).decode()
-        if kind == "description":
-            return model.set_description(xml, value).decode()
-        assert uri is not None
-        return model.set_metadata(xml, uri, key or "", value).decode()
+        with _named("value", title="value", description="value"):
+            if kind == "title":
+                return model.set_title(xml, value).decode()
+            if kind == "description":
+                return model.set_description(xml, value).decode()
+            assert uri is not None
+            return model.set_metadata(xml, uri, key or "", value).decode()
 
     async def rename_xml(self, xml: str, name: str) -> str:
         """Return the XML with another name, checked as a definition is."""
         from ...config import domain as model
 
-        return model.set_name(xml, name).decode()
+        with _named("new_name", name="new_name"):
+            return model.set_name(xml, name).decode()
 
+
+@contextmanager
+def _named(document: str, **arguments: str) -> Iterator[None]:
+    """Have errors of the model name the argument of the call that is meant, in place of the model's own field.
+
+    Args:
+        document: the argument whose text is read as XML.
+        arguments: argument by field, where they are not called the same.
+    """
+    try:
+        yield
+    except MechaneError as error:
+        field = str(error.details.get("path", ""))
+        if isinstance(error, XmlError):
+            error.details["argument"] = f"params.{document}"
+        elif isinstance(error, InvalidArgument):
+            error.details["path"] = f"params.{arguments.get(field, field)}"
+            error.remedy = error.remedy or f"give another {arguments.get(field, field)}"
+        raise

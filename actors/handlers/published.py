@@ -118,7 +118,7 @@ def domain_list(view: View, client: Client, args: Args) -> list[bytes]:
     if args["connection"] is not None:
         find_connection(view, args["connection"])
     keep = _filter_of(client, args)
-    after = args["after"]
+    after = _page_mark(args["after"])
     if keep is None and after is None and limit is None:
         pages = list(view.directory.packed())
         return [array_head(sum(count for count, _ in pages)), *(records for _, records in pages if records)]
@@ -129,6 +129,15 @@ def domain_list(view: View, client: Client, args: Args) -> list[bytes]:
     for start in range(0, len(entries), SLICE):
         parts.append(b"".join([entry.cell.packed_record() for entry in entries[start : start + SLICE]]))
     return parts
+
+
+def _page_mark(after: str | None) -> str | None:
+    if after is None or (found := canonical_uuid(after)) is not None:
+        return after and found
+    raise InvalidArgument(
+        f"after is no UUID: {after[:60]!r}", remedy="give the last UUID of the page before", path="params.after",
+        value=after[:60],
+    )  # fmt: skip
 
 
 def array_head(length: int) -> bytes:

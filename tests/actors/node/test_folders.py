@@ -17,7 +17,12 @@ def test_a_file_where_a_folder_should_be(what: str, below: str, tmp_path: Path) 
     other = "--runtime-dir" if what == "--state-dir" else "--state-dir"
     argv = [what, str(tmp_path / below), other, str(tmp_path / "other"), "--connection", "test:///default"]
     ended = subprocess.run(
-        [sys.executable, "-m", "mechane", "node", *argv], capture_output=True, text=True, timeout=30, cwd="/", check=False
+        [sys.executable, "-m", "mechane", "node", *argv],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd="/",
+        check=False,
     )
     assert ended.returncode == 1
     said = ended.stderr
