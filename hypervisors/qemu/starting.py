@@ -11,6 +11,7 @@ When a step fails, whatever was made is taken away before the error goes out.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
 import uuid
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
     from .argv.records import CommandLine, Emulator, FileUse, Resources
     from .keeping.saved import Source
 
+_LOCKED = re.compile(r"Failed to get .*lock|Failed to lock")
+"""What QEMU 7.2 says of an image that somebody has (block/file-posix.c): Failed to get "write" lock."""
 EXIT_S = 5.0
 """Seconds that QEMU may take to end after its monitor broke off at the start."""
 
@@ -364,6 +367,6 @@ class Starter:
             return str(await self._shop.blocking(explain_denial, line.files, self._shop.identity))
         if "load of migration failed" in said:
             return "the saved state is damaged or does not fit this QEMU: use another copy"
-        if "lock" in said:
+        if _LOCKED.search(said):
             return "another process uses the disk: end it, or mark the disk <shareable/>"
         return "correct the definition by what QEMU says, then start it again"

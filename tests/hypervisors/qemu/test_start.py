@@ -20,6 +20,7 @@ from mechane.tests.support.procs import leftovers
 
 pytestmark = pytest.mark.qemu
 UUID = "6e27d4a0-7dbb-4b6b-b7a4-d7dbe7dbbd01"
+OTHER = "6e27d4a0-7dbb-4b6b-b7a4-d7dbe7dbbd02"
 
 
 def test_a_guest_runs_and_is_destroyed(short_tmp: Path) -> None:
@@ -232,5 +233,31 @@ def test_a_qemu_that_does_not_greet_is_spawned_anew(short_tmp: Path, monkeypatch
             assert read_stat(first.pid or 0) is None
             assert not facts.of(Exited)
             assert (await n.driver.inspect(target)).state is State.RUNNING
+
+    run(body())
+
+
+def disk_xml(disk: Path) -> str:
+    device = (
+        f"<disk type='file'><driver name='qemu' type='raw'/><source file='{disk}'/>"
+        "<target dev='vda' bus='virtio'/></disk>"
+    )
+    return idle_xml("guest", uuid=UUID).replace("</devices>", device + "</devices>")
+
+
+@pytest.mark.parametrize(("locked", "remedy"), [(False, "correct the definition"), (True, "another process uses")])
+def test_what_to_do_about_a_disk_that_cannot_be_opened(short_tmp: Path, locked: bool, remedy: str) -> None:
+    """The option's own name, -blockdev, has `lock` in it."""
+    short_tmp.chmod(0o755)
+    disk = short_tmp / "disk.img"
+
+    async def body() -> None:
+        async with node(short_tmp) as n:
+            if locked:
+                disk.write_bytes(bytes(512 * 128))
+                await n.start(disk_xml(disk), uuid=UUID)
+            with pytest.raises(StartFailed) as failed:
+                await n.start(disk_xml(disk).replace(UUID, OTHER), uuid=OTHER)
+            assert failed.value.remedy.startswith(remedy), failed.value
 
     run(body())
