@@ -10,28 +10,35 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from ...config.errors import ConnectionLost, PermissionDenied
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 SOCKET_VARIABLE = "MECHANE_SOCKET"
 SYSTEM_SOCKET = "/run/mechane/mechane.sock"
+READ_ONLY_NAME = "mechane-ro.sock"
 LONGEST_PATH = 107
 
 
-def default_socket(read_only: bool = False) -> str:
-    """Return the socket to use when the caller names none.
+def socket_path(named: str | Path | None = None, read_only: bool = False) -> str:
+    """Return the socket to use.
 
-    MECHANE_SOCKET, else the user's node when its socket is there, else the system's; with
-    `read_only` the read-only socket beside it.
+    Args:
+        named: the one that the caller names; left out: MECHANE_SOCKET, else the user's node
+            when its socket is there, else the system's.
+        read_only: the read-only socket beside it instead, however it is called: never the other.
     """
-    path = os.environ.get(SOCKET_VARIABLE) or SYSTEM_SOCKET
+    path = str(named) if named else os.environ.get(SOCKET_VARIABLE) or SYSTEM_SOCKET
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and path is SYSTEM_SOCKET:
         own = f"{runtime}/mechane/mechane.sock"
         if os.path.exists(own):
             path = own
-    folder, _, name = path.rpartition("/")
-    return f"{folder}/mechane-ro.sock" if read_only and name == "mechane.sock" else path
+    folder, slash, _ = path.rpartition("/")
+    return f"{folder}{slash}{READ_ONLY_NAME}" if read_only else path
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import AuthenticationFailed, ConnectionLost, MechaneError
-from .address import default_socket, reachable, refused
+from .address import reachable, refused, socket_path
 from .aio_link import Answer, AsyncLink
 from .deadlines import Deadlines, may_resend
 from .link import LinkLostError
@@ -84,7 +84,7 @@ class AsyncClient:
         timeout_s: float = CONNECT_TIMEOUT_S,
         name: str = "",
     ) -> None:
-        self.address = "" if tls else str(socket) if socket else default_socket(read_only)
+        self.address = "" if tls else socket_path(socket, read_only)
         self._tls = tls
         self._timeout_s = timeout_s
         self._name = name

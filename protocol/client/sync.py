@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import ConnectionLost, MechaneError, from_wire
-from .address import default_socket, open_unix
+from .address import open_unix, socket_path
 from .deadlines import Deadlines, may_resend
 from .link import Link, LinkLostError
 from .methods_sync import ConnectionCalls, DomainCalls, EventsCalls, NodeCalls, SessionCalls
@@ -87,7 +87,7 @@ class Client:
         timeout_s: float = CONNECT_TIMEOUT_S,
         name: str = "",
     ) -> None:
-        self.address = "" if tls else str(socket) if socket else default_socket(read_only)
+        self.address = "" if tls else socket_path(socket, read_only)
         self._tls = tls
         self._timeout_s = timeout_s
         self._name = name
@@ -375,7 +375,7 @@ def connect(
     Args:
         socket: path of its Unix socket; left out: MECHANE_SOCKET, the user's own node, or
             the system's.
-        read_only: use the read-only socket where `socket` is left out.
+        read_only: use the read-only socket beside it.
         tls: reach it over TLS instead.
         timeout_s: seconds to wait for the connection.
         name: what the node shall call this client; the program's name when left out.

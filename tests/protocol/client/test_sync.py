@@ -20,7 +20,7 @@ from mechane.config.errors import (
     OutcomeUnknown,
 )
 from mechane.protocol.client import deadlines
-from mechane.protocol.client.address import default_socket
+from mechane.protocol.client.address import socket_path
 from mechane.protocol.client.sync import Client, connect
 from mechane.tests.protocol.client.peer import Peer
 from mechane.tests.support.wait import wait_until
@@ -208,7 +208,7 @@ def test_long_socket_path(short_tmp: Path) -> None:
         peer.stop()
 
 
-def test_default_socket(peer: Peer, monkeypatch: pytest.MonkeyPatch, short_tmp: Path) -> None:
+def test_socket_path(peer: Peer, monkeypatch: pytest.MonkeyPatch, short_tmp: Path) -> None:
     monkeypatch.setenv("MECHANE_SOCKET", str(peer.path))
     with connect() as client:
         assert client.session.ping("env") == "env"
@@ -218,9 +218,13 @@ def test_default_socket(peer: Peer, monkeypatch: pytest.MonkeyPatch, short_tmp: 
     (short_tmp / "mechane" / "mechane.sock").symlink_to(peer.path)
     with connect() as client:
         assert client.session.ping("user") == "user"
-    assert default_socket(read_only=True) == f"{short_tmp}/mechane/mechane-ro.sock"
+    assert socket_path(read_only=True) == f"{short_tmp}/mechane/mechane-ro.sock"
     monkeypatch.setenv("MECHANE_SOCKET", "/other/mechane.sock")
-    assert default_socket(read_only=True) == "/other/mechane-ro.sock"
+    assert socket_path(read_only=True) == "/other/mechane-ro.sock"
+    assert socket_path("/named/mechane.sock") == "/named/mechane.sock"
+    for named in ("/named/mechane.sock", "/named/another.sock", "/named/mechane-ro.sock"):
+        assert socket_path(named, read_only=True) == "/named/mechane-ro.sock"
+    assert socket_path("mechane.sock", read_only=True) == "mechane-ro.sock"
 
 
 def test_an_interrupt_cancels_at_the_node(client: Client, peer: Peer) -> None:
