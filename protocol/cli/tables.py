@@ -88,7 +88,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[Any]], width: int | Non
         parts = [pad(clip(cell, size), size) for cell, size in zip(row, widths, strict=True)]
         lines.append(" " + GAP.join(parts).rstrip())
     lines.insert(1, "-" * (sum(widths) + len(GAP) * (len(widths) - 1) + 1))
-    return "\n".join(lines)
+    return "\n".join(lines if width is None else (clip(line, width) for line in lines))
 
 
 def pairs(items: Iterable[tuple[str, Any]]) -> str:

@@ -150,11 +150,8 @@ def page(
 
 
 def pressed(delay_s: float) -> str:
-    """Wait for a key, at most so long; "" when none was pressed. A resized window ends the wait."""
-    try:
-        readable, _, _ = select.select([sys.stdin], [], [], delay_s)
-    except InterruptedError:
-        return ""
+    """Wait for a key, at most so long; "" when none was pressed. A window that was resized is seen afterwards."""
+    readable, _, _ = select.select([sys.stdin], [], [], delay_s)
     return os.read(sys.stdin.fileno(), 16).decode("utf-8", "replace")[:1] if readable else ""
 
 

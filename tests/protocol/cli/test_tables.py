@@ -13,6 +13,12 @@ from mechane.protocol.cli.verb import parser_of
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp")), max_size=30)
 
 
+@given(st.integers(1, 120))
+def test_tables_of_many_columns_are_cut_where_no_column_can_give_way(width: int) -> None:
+    shown = table([f"Column {n}" for n in range(9)], [[f"a value, n° {n}" for n in range(9)]], width)
+    assert all(width_of(line) <= width for line in shown.splitlines())
+
+
 @given(st.lists(st.tuples(WORDS, WORDS, WORDS), max_size=5), st.integers(40, 100))
 def test_tables_fit_the_terminal(rows: list[tuple[str, str, str]], width: int) -> None:
     lines = table(["A", "Bee", "Sea"], rows, width).splitlines()
