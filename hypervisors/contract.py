@@ -75,8 +75,8 @@ class CancelFlag:
         self._reason: str | None = None
 
     def set(self, reason: str) -> None:
-        """Ask the start to give up."""
-        self._reason = reason
+        """Ask the start to give up; the first reason stays."""
+        self._reason = self._reason or reason
 
     @property
     def reason(self) -> str | None:

@@ -56,7 +56,7 @@ def abort_job(node: Node, call: PendingCall) -> None:
     name = entry.cell.snapshot.name
     if holder is None:
         raise NoJob(f"no job holds domain {name}", remedy="nothing to abort")
-    if entry.cell.cancel_start("aborted"):
+    if entry.cell.cancel_start("by abort_job"):
         if entry.cell.kill_handle is not None:
             with contextlib.suppress(OperationInvalid):  # the start ended meanwhile
                 entry.cell.kill(0.0)

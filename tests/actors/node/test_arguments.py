@@ -90,13 +90,14 @@ def test_a_start_that_was_aborted_answers_cancelled(rpc: Rpc, node: NodeProcess)
     rpc.call("domain.monitor_command", domain="on", command=json.dumps(delay))
     try:
         with node.connect() as other:
-            for call in ("domain.abort_job", "domain.destroy"):
+            for call, why in (("domain.abort_job", "by abort_job"), ("domain.destroy", "destroyed")):
                 pending = rpc.send("domain.start", domain="off")
                 wait_until(lambda: other.call("domain.get_job_info", domain="off")["type"] != "none")
                 other.call(call, domain="off")
                 with pytest.raises(RpcError) as cancelled:
                     rpc.answer(pending)
                 assert cancelled.value.code == "cancelled", cancelled.value.error
+                assert cancelled.value.error["message"] == f"the start of off was cancelled: {why}"
                 other.call("domain.wait", domain="off", states=["shutoff"], deadline_s=10)
     finally:
         undo = {"execute": "test-undelay", "arguments": {"connection": True}}
