@@ -60,7 +60,7 @@ def call(context: Context, options: Namespace) -> int:
     """Make any call with named arguments, and print its result as JSON."""
     from .values import named
 
-    arguments = named(options.arguments)
+    arguments = named(options.arguments, options.name)
     if context.connection is not None:
         arguments.setdefault("connection", context.connection)
     with context.progress(options.name):

@@ -55,11 +55,20 @@ def main(argv: Sequence[str], conversions: Callable[[], Conversions] | None = No
         sys.stderr.write("\ninterrupted\n")
         code = exits.INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         code = exits.BROKEN_PIPE
+    except OSError as error:  # of the output: a full disk; all others are errors of ours already
+        sys.stderr.write(f"error: the output cannot be written: {error.strerror}\n")
+        _forget_output()
+        code = exits.FAILED
     finally:
         context.close()
     return code
+
+
+def _forget_output() -> None:
+    """Let what is still buffered go nowhere, so that the end of the program does not stumble over it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def verb_place(argv: Sequence[str]) -> int | None:

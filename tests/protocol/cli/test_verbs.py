@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -148,6 +150,15 @@ def test_raw_calls(cli: Cli) -> None:
     assert json.loads(cli.ok("call", "domain.list", '{"active": false}'))[0]["name"] == "web"
     cli.ok("undefine", "web")
     assert json.loads(cli.ok("call", "domain.define_xml", f"xml=@{path}"))["name"] == "web"
+    cli.ok("start", "web")
+    number = cli.ok("domid", "web").strip()
+    assert json.loads(cli.ok("call", "domain.get_state", f"domain={number}"))["state"] == "running"
+    command = '{"execute": "query-status"}'
+    assert json.loads(cli.ok("call", "domain.monitor_command", "domain=web", f"command={command}"))["running"]
+    cli.ok("call", "domain.set_metadata", "domain=web", "type=title", "value=12")
+    assert cli.ok("desc", "web", "--title") == "12\n"
+    cli.ok("call", "domain.set_metadata", "domain=web", "type=title", "value=null")
+    assert cli.json("dominfo", "web")["title"] == ""
     assert cli.run("call", "domain.get_state", "web")[0] == exits.FAILED
     assert cli.run("call", "domain.nonsense")[0] == exits.NOT_FOUND
     assert "domain.wait" in cli.ok("api", "domain.")
@@ -202,3 +213,22 @@ def test_deadline_and_interrupt(cli: Cli) -> None:
     thread.join(15)
     assert code == exits.INTERRUPTED
     wait_until(lambda: waiting() == 0)
+
+
+def test_readonly_is_read_only_beside_a_socket_that_is_named(cli: Cli) -> None:
+    cli.define("web")
+    cli.ok("start", "web")
+    assert cli.ok("--readonly", "domstate", "web") == "running\n"
+    assert cli.run("--readonly", "destroy", "web")[0] == exits.DENIED
+    assert cli.ok("domstate", "web") == "running\n"
+
+
+def test_an_output_that_is_full_is_an_error_of_one_line(cli: Cli) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "mechane", "--socket", str(cli.node.socket), "api"],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, cwd="/", check=False,
+        )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (
+        exits.FAILED, "error: the output cannot be written: No space left on device\n"
+    )  # fmt: skip
