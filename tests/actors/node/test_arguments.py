@@ -97,7 +97,7 @@ def test_a_start_that_was_aborted_answers_cancelled(rpc: Rpc, node: NodeProcess)
                 with pytest.raises(RpcError) as cancelled:
                     rpc.answer(pending)
                 assert cancelled.value.code == "cancelled", cancelled.value.error
-                assert cancelled.value.error["message"] == f"the start of off was cancelled: {why}"
+                assert cancelled.value.error["message"].endswith(f" was cancelled: {why}")
                 other.call("domain.wait", domain="off", states=["shutoff"], deadline_s=10)
     finally:
         undo = {"execute": "test-undelay", "arguments": {"connection": True}}
