@@ -128,7 +128,7 @@ class Definitions:
                 continue
             if entry is None:
                 entry = self._claim(summary)
-            self._same(entry, summary)
+            self._same(entry, summary, order.call.client.grants)
             try:
                 entry.mailbox.offer(order)
                 return
@@ -148,13 +148,17 @@ class Definitions:
         found: Entry = entry
         return found
 
-    def _same(self, entry: Entry, summary: dict[str, Any]) -> None:
+    def _same(self, entry: Entry, summary: dict[str, Any], grants: Any) -> None:
+        """Refuse a UUID that another domain has; who may not see that one does not learn what it is."""
         snapshot = entry.cell.snapshot
-        if snapshot.connection != self.uri.text or snapshot.name != summary["name"]:
-            raise DomainExists(
-                f"UUID {summary['uuid']} belongs to domain {snapshot.name} of {snapshot.connection}",
-                remedy="use another UUID, or domain.rename to change a name", uuid=summary["uuid"],
-            )  # fmt: skip
+        if snapshot.connection == self.uri.text and snapshot.name == summary["name"]:
+            return
+        shown = grants.everything or grants.may("domain:getattr", snapshot.connection, snapshot.name)
+        owner = f"domain {snapshot.name} of {snapshot.connection}" if shown else "another domain"
+        raise DomainExists(
+            f"UUID {summary['uuid']} belongs to {owner}",
+            remedy="use another UUID, or domain.rename to change a name", uuid=summary["uuid"],
+        )  # fmt: skip
 
     async def definition(self, entry: Entry) -> str:
         """Return the stored XML of a domain (cached by version).

@@ -126,6 +126,16 @@ def test_definitions_outside_the_pattern_are_refused(node: NodeProcess) -> None:
         assert "db-2" not in [d["name"] for d in rpc.call("domain.list")]
 
 
+def test_a_uuid_that_is_taken_does_not_tell_by_whom(node: NodeProcess) -> None:
+    with node.connect() as rpc:
+        taken = {name: rpc.call("domain.lookup", domain=name)["uuid"] for name in ("db-1", "web-1")}
+    answers = as_nobody(
+        node.socket, *(("domain.define_xml", {"xml": xml("web-9", f"<uuid>{uuid}</uuid>")}) for uuid in taken.values())
+    )
+    assert [error["code"] for error, _ in answers] == ["domain_exists", "domain_exists"]
+    assert ["db-1" in str(answers[0]), "web-1" in str(answers[1])] == [False, True]
+
+
 def test_the_administrator_sees_everything(node: NodeProcess) -> None:
     with Rpc(node.socket) as rpc:
         assert {d["name"] for d in rpc.call("domain.list")} >= {"web-1", "db-1"}
