@@ -36,6 +36,7 @@ from ..runtime.loop_actor import LoopActor
 from ..runtime.loop_thread import LoopThread
 from ..runtime.mailbox import Mailbox
 from ..runtime.supervision import RestartWindow, configured
+from ..runtime.turnstile import Turnstile
 from ..services import Services
 from .consoles import Consoles
 from .definitions import Definitions
@@ -95,6 +96,7 @@ class Supervisor(LoopActor, Definitions, Discovery):
         self.window = RestartWindow("connection", tree=self._tree)
         self._ids = itertools.count(1)
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
+        self.documents = Turnstile()
         self._opened = asyncio.Event()
         self._autodestroy: dict[int, list[tuple[Entry, int]]] = {}
         Discovery.__init__(self)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.errors import InvalidArgument
 from ...hypervisors.contract import Capability
+from ..cells.directory import Entry
 from ..domain.commands import execute
 from ..domain.stored import RUN, StoredRun
 from ..router.pending import PendingCall
@@ -22,16 +23,25 @@ if TYPE_CHECKING:
 async def get_xml(supervisor: Supervisor, call: PendingCall) -> str:
     """Return a domain's XML: the live one while it runs, unless the definition is asked for."""
     entry, args = call.entry, call.args
-    snapshot = entry.cell.snapshot
-    live = ""
-    if snapshot.active and not (args["inactive"] and snapshot.persistent):
-        found = await fetch(supervisor.services.runtime, RUN + entry.uuid)
-        if found is not None:
-            run = StoredRun.unpack(found.value)
-            live = run.live_xml or run.xml
-    xml = live or await supervisor.definition(entry)
-    shown: str = await supervisor.env.pure(_shown, xml, bool(args["secure"]), snapshot.id if live else None)
+    native = await _native(supervisor, entry)
+    async with supervisor.documents.turn(call.client.id):
+        snapshot = entry.cell.snapshot
+        live = ""
+        if snapshot.active and not (args["inactive"] and snapshot.persistent):
+            found = await fetch(supervisor.services.runtime, RUN + entry.uuid)
+            if found is not None:
+                run = StoredRun.unpack(found.value)
+                live = run.live_xml or run.xml
+        xml = live or native or await supervisor.definition(entry)
+        shown: str = await supervisor.env.pure(_shown, xml, bool(args["secure"]), snapshot.id if live else None)
     return shown
+
+
+async def _native(supervisor: Supervisor, entry: Entry) -> str:
+    """Return the definition that a hypervisor keeps itself: its tools may hang, and hold up no other document."""
+    if supervisor.driver is None or Capability.NATIVE_DEFINITIONS not in supervisor.driver.capabilities:
+        return ""
+    return await supervisor.definition(entry)
 
 
 def _shown(xml: str, secure: bool, live_id: int | None) -> str:
@@ -42,17 +52,21 @@ def _shown(xml: str, secure: bool, live_id: int | None) -> str:
 
 async def get_metadata(supervisor: Supervisor, call: PendingCall) -> str:
     """Return title, description or a metadata element."""
+    args = call.args
+    if args["type"] == "element" and not args["uri"]:
+        raise InvalidArgument("metadata of type element needs its namespace", remedy="give uri", path="params.uri")
+    native = await _native(supervisor, call.entry)
+    async with supervisor.documents.turn(call.client.id):
+        return _metadata(native or await supervisor.definition(call.entry), args["type"], args["uri"])
+
+
+def _metadata(xml: str, kind: str, uri: str) -> str:
     from ...config import domain as model
 
-    args = call.args
-    xml = await supervisor.definition(call.entry)
-    if args["type"] == "element":
-        if not args["uri"]:
-            raise InvalidArgument("metadata of type element needs its namespace", remedy="give uri",
-                                  path="params.uri")  # fmt: skip
-        return model.get_metadata(xml, args["uri"])
+    if kind == "element":
+        return model.get_metadata(xml, uri)
     parsed = model.parse(xml)
-    return (parsed.title if args["type"] == "title" else parsed.description) or ""
+    return (parsed.title if kind == "title" else parsed.description) or ""
 
 
 async def get_capabilities(supervisor: Supervisor, call: PendingCall) -> dict[str, Any]:
