@@ -5,6 +5,10 @@ They never pass through a domain's mailbox, so a hung monitor delays none of the
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import InvalidArgument
@@ -24,7 +28,7 @@ async def get_xml(supervisor: Supervisor, call: PendingCall) -> str:
     """Return a domain's XML: the live one while it runs, unless the definition is asked for."""
     entry, args = call.entry, call.args
     native = await _native(supervisor, entry)
-    async with supervisor.documents.turn(call.client.id):
+    async with _turn(supervisor, call):
         snapshot = entry.cell.snapshot
         live = ""
         if snapshot.active and not (args["inactive"] and snapshot.persistent):
@@ -35,6 +39,24 @@ async def get_xml(supervisor: Supervisor, call: PendingCall) -> str:
         xml = live or native or await supervisor.definition(entry)
         shown: str = await supervisor.env.pure(_shown, xml, bool(args["secure"]), snapshot.id if live else None)
     return shown
+
+
+@asynccontextmanager
+async def _turn(supervisor: Supervisor, call: PendingCall) -> AsyncIterator[None]:
+    """Wait for a turn of the call's client: none is had while it does not read what it got before."""
+    client, loop = call.client, asyncio.get_running_loop()
+    while True:
+        async with supervisor.documents.turn(client.id):
+            if not client.paused():
+                yield
+                return
+        drained = asyncio.Event()
+        client.on_drain(partial(_wake, loop, drained))
+        await drained.wait()
+
+
+def _wake(loop: asyncio.AbstractEventLoop, drained: asyncio.Event) -> None:
+    loop.call_soon_threadsafe(drained.set)
 
 
 async def _native(supervisor: Supervisor, entry: Entry) -> str:
@@ -56,7 +78,7 @@ async def get_metadata(supervisor: Supervisor, call: PendingCall) -> str:
     if args["type"] == "element" and not args["uri"]:
         raise InvalidArgument("metadata of type element needs its namespace", remedy="give uri", path="params.uri")
     native = await _native(supervisor, call.entry)
-    async with supervisor.documents.turn(call.client.id):
+    async with _turn(supervisor, call):
         return _metadata(native or await supervisor.definition(call.entry), args["type"], args["uri"])
 
 

@@ -37,6 +37,14 @@ class Client(Protocol):
         """Send a frame that comes in parts; any thread, never waits."""
         ...
 
+    def paused(self) -> bool:
+        """Return whether so much waits unread that no further call is read; any thread."""
+        ...
+
+    def on_drain(self, callback: Callable[[], None], /) -> None:
+        """Call back once, on the gateway thread, when little waits unread; never for a client that went."""
+        ...
+
 
 class PendingCall:
     """One accepted call."""

@@ -6,6 +6,7 @@ import pytest
 
 from mechane.tests.support.node import NodeProcess, running_node
 from mechane.tests.support.rpc import Rpc
+from mechane.tests.support.wait import wait_until
 
 UUID = "5b0f8d2e-6d2f-4a5f-9c55-0f3b1b8f0a01"
 ELEMENT = "<app><tier/></app>"
@@ -77,3 +78,22 @@ def test_metadata_of_a_running_guest_shows_in_both_documents(rpc: Rpc, transient
     rpc.call("domain.set_metadata", domain=UUID, type="title", value=None)
     for inactive in (False, True):
         assert "<title>" not in rpc.call("domain.get_xml", domain=UUID, inactive=inactive)
+
+
+def test_who_does_not_read_gets_no_further_documents_made(node: NodeProcess, rpc: Rpc) -> None:
+    size, calls = 200_000, 100
+    rpc.call("domain.define_xml", xml=xml(64).replace("<vcpu>", f"<description>{'z' * size}</description><vcpu>"))
+    with node.connect() as lazy:
+        numbers = [lazy.send("domain.get_xml", domain=UUID, deadline_s=60) for _ in range(calls)]
+        me = wait_until(lambda: [c for c in rpc.call("node.list_clients") if c["outbox_bytes"]])[0]
+
+        def now() -> dict[str, int]:
+            found: dict[str, int] = rpc.call("node.get_client", client=me["id"])
+            return found
+
+        limit = rpc.call("session.hello")["limits"]["outbox_pause_bytes"]
+        wait_until(lambda: now()["outbox_bytes"] > limit)
+        for _ in range(20):  # what waits is not worked on, while others are served
+            assert len(rpc.call("domain.get_xml", domain=UUID)) > size
+            assert limit < now()["outbox_bytes"] < limit + 2 * size
+        assert all(len(lazy.answer(number)) > size for number in numbers)
