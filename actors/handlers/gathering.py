@@ -40,7 +40,7 @@ async def list_stats(node: Node, call: PendingCall) -> list[dict[str, Any]]:
                 remedy="destroy the domain or wait", command=snapshot.stuck.command, since=snapshot.stuck.since,
             )  # fmt: skip
         else:
-            waits[entry] = _ask(loop, entry, groups, limit_s)
+            waits[entry] = _ask(loop, entry, groups, limit_s, call.client.read_only)
     if waits:
         await asyncio.wait(waits.values(), timeout=limit_s)
     for entry, future in waits.items():
@@ -50,7 +50,7 @@ async def list_stats(node: Node, call: PendingCall) -> list[dict[str, Any]]:
 
 
 def _ask(
-    loop: asyncio.AbstractEventLoop, entry: Entry, groups: frozenset[str], limit_s: float
+    loop: asyncio.AbstractEventLoop, entry: Entry, groups: frozenset[str], limit_s: float, read_only: bool
 ) -> asyncio.Future[Any]:
     future: asyncio.Future[Any] = loop.create_future()
 
@@ -62,7 +62,8 @@ def _ask(
         loop.call_soon_threadsafe(settle, outcome)
 
     try:
-        entry.mailbox.offer(Order(verb="stats", args={"groups": groups, "deadline_s": limit_s}, done=done))
+        order = Order(verb="stats", args={"groups": groups, "deadline_s": limit_s}, done=done)
+        entry.mailbox.offer(order, read_only=read_only)
     except MechaneError as error:
         settle(error)
     return future

@@ -69,7 +69,7 @@ class Hands:
         raise TypeError(f"call {name} has no handler")
 
     def _domain(self, call: PendingCall) -> None:
-        call.entry.mailbox.offer(call)
+        call.entry.mailbox.offer(call, read_only=call.client.read_only)
 
     def _connection(self, call: PendingCall) -> None:
         find_connection(self._node.view, call.args["connection"]).mailbox.offer(call)

@@ -41,21 +41,27 @@ class Mailbox(Generic[C]):
         if pending and wake is not None:
             wake()
 
-    def offer(self, call: C) -> None:
+    def offer(self, call: C, *, read_only: bool = False) -> None:
         """Queue a call.
+
+        Args:
+            call: what to queue.
+            read_only: it comes from the read-only socket, whose clients fill three quarters at most:
+                anybody on the host may be one, and shall not lock out those who administer.
 
         Raises:
             Busy: the mailbox is full.
             NoDomain: the mailbox is closed, its domain is being removed.
         """
+        limit = max(1, self.limit * 3 // 4) if read_only else self.limit
         with self._lock:
             if self._closed:
                 raise NoDomain(f"{self.what} is being removed")
-            if len(self._calls) >= self.limit:
+            if len(self._calls) >= limit:
                 raise Busy(
                     f"the mailbox of {self.what} is full",
                     remedy="wait for earlier calls, or look with domain.get_control_info at what holds it",
-                    what="mailbox", limit=self.limit,
+                    what="mailbox", limit=limit,
                 )  # fmt: skip
             self._calls.append(call)
             wake = self._wake

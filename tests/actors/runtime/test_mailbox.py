@@ -23,6 +23,21 @@ def test_calls_leave_in_order_and_control_is_never_refused() -> None:
     assert [box.take_call(), box.take_call(), box.take_call()] == [1, 2, None]
 
 
+def test_readers_leave_room_for_those_who_administer() -> None:
+    box: Mailbox[int] = Mailbox(8, "domain a")
+    for number in range(6):
+        box.offer(number, read_only=True)
+    with pytest.raises(Busy) as refused:
+        box.offer(6, read_only=True)
+    assert refused.value.details["limit"] == 6
+    box.offer(7)
+    box.offer(8)
+    with pytest.raises(Busy):
+        box.offer(9)
+    one: Mailbox[int] = Mailbox(1, "domain b")
+    one.offer(1, read_only=True)
+
+
 def test_own_work_goes_first_even_when_full_or_closed() -> None:
     box: Mailbox[str] = Mailbox(1, "domain a")
     box.offer("call")
