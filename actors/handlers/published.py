@@ -298,6 +298,8 @@ def seen(view: View, client: Client, reference: str, connection: str | None) -> 
 def event_filter(view: View, client: Client, args: Args) -> EventFilter:
     """Return the filter of a subscription, with what the client may see."""
     uuid = None
+    if args.get("connection") is not None:
+        find_connection(view, args["connection"])
     if args.get("domain") is not None:
         uuid = seen(view, client, args["domain"], args.get("connection")).uuid
     grants = client.grants

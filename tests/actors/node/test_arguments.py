@@ -102,3 +102,10 @@ def test_a_start_that_was_aborted_answers_cancelled(rpc: Rpc, node: NodeProcess)
     finally:
         undo = {"execute": "test-undelay", "arguments": {"connection": True}}
         rpc.call("domain.monitor_command", domain="on", command=json.dumps(undo))
+
+
+def test_events_of_a_connection_that_is_not_there_are_not_waited_for(rpc: Rpc) -> None:
+    with pytest.raises(RpcError) as caught:
+        rpc.call("events.subscribe", connection="test:///other")
+    assert caught.value.code == "no_connection"
+    assert rpc.call("events.subscribe", connection="test:///default")["subscription"]
