@@ -190,11 +190,12 @@ class Definitions:
         """Remove a running domain's definition; its run record keeps the XML."""
         xml = await self.definition(entry)
         run, version = await self._run_of(entry)
-        await self._rewrite_run(entry, replace(run, xml=xml), version, ops)
+        await self._rewrite_run(entry, replace(run, xml=xml, title=entry.cell.snapshot.title), version, ops)
 
-    async def edit_running(self, entry: Entry, edit: Callable[[str], Awaitable[str]]) -> None:
-        """Change the live XML of a running domain, and the XML that a transient one has beside it."""
+    async def edit_running(self, entry: Entry, title: str, edit: Callable[[str], Awaitable[str]]) -> None:
+        """Change title and live XML of a running domain, and the XML that a transient one has beside it."""
         run, version = await self._run_of(entry)
+        run = replace(run, title=title)
         if run.live_xml:
             run = replace(run, live_xml=await edit(run.live_xml))
         if run.xml:

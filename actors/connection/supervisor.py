@@ -337,16 +337,17 @@ class Supervisor(LoopActor, Definitions, Discovery):
     def autodestroy(self, entry: Entry, client: Any, incarnation: int) -> None:
         """Destroy this incarnation when the client is gone. Loop's thread."""
         if client.closed:
-            self._end_with_client(entry, incarnation)
+            self.end_with_client(entry, incarnation)
             return
         self._autodestroy.setdefault(client.id, []).append((entry, incarnation))
 
     def client_gone(self, client: int) -> None:
         """Destroy what a client wanted destroyed with it. Loop's thread."""
         for entry, incarnation in self._autodestroy.pop(client, ()):
-            self._end_with_client(entry, incarnation)
+            self.end_with_client(entry, incarnation)
 
-    def _end_with_client(self, entry: Entry, incarnation: int) -> None:
+    def end_with_client(self, entry: Entry, incarnation: int) -> None:
+        """Destroy an incarnation whose client is gone. Loop's thread."""
         with contextlib.suppress(OperationInvalid):  # it ended before
             if not entry.cell.kill(0.0, incarnation).handled:
                 entry.mailbox.post(DestroyByDriver(grace_s=0.0))

@@ -112,7 +112,7 @@ async def set_metadata(actor: DomainActor, args: dict[str, Any], call: PendingCa
         await register(actor, changed)
         await save(actor, record, changed)
     if snapshot.active:
-        await supervisor.edit_running(actor.entry, edit)
+        await supervisor.edit_running(actor.entry, record.title, edit)
     actor.cell.put(facts.Titled(title=(value or "") if kind == "title" else None))
     return actor.cell.packed_record()
 

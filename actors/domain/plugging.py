@@ -7,7 +7,7 @@ can be refused by the guest; what is stored comes last and undoes nothing that h
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...config.errors import OperationInvalid
@@ -154,9 +154,10 @@ async def _change_live(actor: DomainActor, device: str | int, verb: str) -> None
     kept = run.xml
     if not actor.cell.snapshot.persistent:
         kept = live_xml
-    changed = replace(run, live_xml=live_xml, xml=kept, handle=handle)
+    size = described(live_xml)
+    changed = replace(run, live_xml=live_xml, xml=kept, handle=handle, size=asdict(size))
     await apply(services.runtime, [Put(RUN + uuid, changed.pack())])
-    actor.cell.put(facts.Resized(live=described(live_xml)))
+    actor.cell.put(facts.Resized(live=size))
 
 
 async def unplugged(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:

@@ -12,7 +12,7 @@ killed. One in phase `running` is adopted.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import Cancelled, InvalidArgument, MechaneError, StartFailed
@@ -72,7 +72,8 @@ async def _bring_up(
     cancel = CancelFlag()
     run = StoredRun(
         connection=snapshot.connection, name=snapshot.name, incarnation=snapshot.incarnation + 1, phase="starting",
-        id=supervisor.next_id(), handle={}, xml=transient, size=None,
+        id=supervisor.next_id(), handle={}, xml=transient, size=asdict(snapshot.size), title=snapshot.title,
+        autodestroy=bool(args.get("autodestroy")),
     )  # fmt: skip
     cell.begin_start(cancel)
     cell.put(facts.StartBegan(incarnation=run.incarnation))
@@ -240,6 +241,8 @@ async def adopt(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
         )
     )  # fmt: skip
     supervisor.log.info("adopted %s (pid %s)", run.name, started.pid)
+    if run.autodestroy:  # no client's connection outlives the node
+        supervisor.end_with_client(actor.entry, run.incarnation)
 
 
 def _kept_reason(run: StoredRun, started: Started) -> str:

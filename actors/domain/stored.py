@@ -87,6 +87,11 @@ class StoredRun:
     xml: str = ""
     """The definition of a transient domain; empty for persistent ones."""
     size: dict[str, Any] | None = None
+    """What the guest has, which its definition may have no longer."""
+    title: str = ""
+    """Of a transient domain; that of a persistent one stands with its definition."""
+    autodestroy: bool = False
+    """It ends with the connection of the client that started it."""
     started_at: float = 0.0
 
     def pack(self) -> bytes:

@@ -44,7 +44,7 @@ def load(services: Services, supervisors: Mapping[str, Any]) -> Loaded:
         record = StoredDomain.unpack(stored.value)
         _take(services, supervisors, loaded, uuid, record, stored.version, owners.get(uuid), runs.pop(uuid, None))
     for uuid, run in runs.items():  # transient guests
-        record = StoredDomain(connection=run.connection, name=run.name, title="", size=Size(), autostart=False)
+        record = StoredDomain(connection=run.connection, name=run.name, title=run.title, size=Size(), autostart=False)
         _take(services, supervisors, loaded, uuid, record, 0, owners.get(uuid), run)
     for uri, count in loaded.skipped.items():
         _log.warning("%d domains belong to %s, which this node was not given", count, uri)
@@ -63,7 +63,8 @@ def _take(
     running = run is not None and run.phase == "running"
     snapshot = Snapshot(
         uuid=uuid, name=record.name, node=services.node, connection=record.connection, title=record.title,
-        size=record.size, defined=record.size if version > 0 else None, autostart=record.autostart,
+        size=Size(**run.size) if run and running and run.size else record.size,
+        defined=record.size if version > 0 else None, autostart=record.autostart,
         persistent=version > 0, incarnation=incarnation,
         state=State(run.state) if run and running else State.SHUTOFF,
         reason=run.reason if run and running else "unknown",
