@@ -25,8 +25,8 @@ DRIVERS: dict[str, str] = {
 """URI scheme -> module and class, relative to this package."""
 
 
-def driver_class(uri: ConnectionUri) -> type[Driver]:
-    """Return the driver of a URI's scheme, checked against its declaration.
+def place_of(uri: ConnectionUri) -> str:
+    """Return the module and class that serve a URI's scheme; imports nothing.
 
     Raises:
         Unsupported: no driver serves the scheme.
@@ -36,6 +36,16 @@ def driver_class(uri: ConnectionUri) -> type[Driver]:
         raise Unsupported(
             f"no driver serves {uri.scheme}:// connections", remedy=f"use one of {', '.join(sorted(DRIVERS))}"
         )
+    return where
+
+
+def driver_class(uri: ConnectionUri) -> type[Driver]:
+    """Return the driver of a URI's scheme, checked against its declaration.
+
+    Raises:
+        Unsupported: no driver serves the scheme.
+    """
+    where = place_of(uri)
     module, _, name = where.partition(":")
     cls = getattr(importlib.import_module(module, __package__), name)
     check_declaration(cls)

@@ -24,6 +24,7 @@ from typing import Any
 from ...config.errors import InvalidArgument, SettingsError
 from ...config.settings import Settings
 from ...hypervisors.contract import Deadlines
+from ...hypervisors.registry import place_of
 from ...hypervisors.uri import ConnectionUri
 from ...protocol.catalogue import Catalogue, load
 from ...protocol.limits import Limits
@@ -125,6 +126,8 @@ class Node:
 
         Raises:
             SettingsError: the state or the runtime folder can be neither found nor made.
+            InvalidArgument: a connection is no URI.
+            Unsupported: no driver serves a connection.
             StoreError: the state folder cannot be used, or another node has it.
             OperationFailed: the sockets cannot be opened.
         """
@@ -169,6 +172,7 @@ class Node:
         )  # fmt: skip
         for text in self.settings.connections:
             uri = ConnectionUri.parse(text)
+            place_of(uri)  # a slip of the pen is said now, and not each time that it is tried
             supervisor = Supervisor(self.services, uri, deadlines, self.settings.section(uri.scheme))
             self.connections[uri.text] = supervisor
             supervisor.launch()

@@ -38,3 +38,14 @@ def test_default_settings_that_cannot_be_read_are_not_taken_for_none(tmp_path: P
     (tmp_path / "file").write_text("")
     made = load(environ={"XDG_CONFIG_HOME": str(tmp_path / "file"), "HOME": "/"}, uid=1000)
     assert made.source is None
+
+
+@pytest.mark.parametrize(("uri", "why"), [("qemuu:///system", "no driver serves"), ("system", "is no connection URI")])
+def test_a_connection_that_nobody_serves(uri: str, why: str, tmp_path: Path) -> None:
+    argv = ["--state-dir", str(tmp_path / "s"), "--runtime-dir", str(tmp_path / "r"), "--connection", uri]
+    ended = subprocess.run(
+        [sys.executable, "-m", "mechane", "node", *argv],
+        capture_output=True, text=True, timeout=30, cwd="/", check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert why in ended.stderr
