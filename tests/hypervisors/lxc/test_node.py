@@ -81,7 +81,8 @@ def test_containers_of_others_come_run_and_go(node: NodeProcess) -> None:
         boxes.lxc(others, "theirs", "lxc-start", "-d")
         wait_until(lambda: listed(rpc).get("theirs") == "running", 45, "a container that others started")
         uuid = next(each["uuid"] for each in rpc.call("domain.list") if each["name"] == "theirs")
-        assert rpc.call("domain.get_info", domain=uuid)["pid"] == int(boxes.lxc(others, "theirs", "lxc-info", "-pH"))
+        pid = int(boxes.lxc(others, "theirs", "lxc-info", "-pH"))
+        wait_until(lambda: rpc.call("domain.get_info", domain=uuid).get("pid") == pid, 45, "its first process")
         assert rpc.call("domain.suspend", domain=uuid)["state"] == "paused"
         boxes.lxc(others, "theirs", "lxc-unfreeze")
         wait_until(lambda: listed(rpc)["theirs"] == "running", 15, "its resume by hand")
