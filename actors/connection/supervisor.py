@@ -23,6 +23,7 @@ from ...hypervisors.contract import Capability, Deadlines, Driver, HypervisorInf
 from ...hypervisors.facts import Exited, Fact, FactSink, GuestEvent
 from ...hypervisors.registry import DRIVERS, driver_class
 from ...hypervisors.uri import ConnectionUri
+from ...protocol.permissions import Grants
 from ..cells import facts
 from ..cells.cell import Cell
 from ..cells.directory import Entry
@@ -102,9 +103,6 @@ class Supervisor(LoopActor, Definitions, Discovery):
         Discovery.__init__(self)
 
     # ---- life
-
-    def on_start(self) -> None:
-        """Nothing yet: the node says when to open, so that what runs is taken up first."""
 
     def open_soon(self) -> None:
         """Make the driver and open it; retries go on in the background. Any thread."""
@@ -359,9 +357,11 @@ class Supervisor(LoopActor, Definitions, Discovery):
             await self.driver.close()
         self.env.close()
 
-    def describe(self) -> dict[str, Any]:
-        """Return the `ConnectionInfo` map; any thread."""
+    def describe(self, grants: Grants | None = None) -> dict[str, Any]:
+        """Return the `ConnectionInfo` map, counting only domains that `grants` may see; any thread."""
         mine = [e.cell.snapshot for e in self.services.directory.all() if e.visible and e.connection == self.uri.text]
+        if grants is not None and not grants.everything:
+            mine = [one for one in mine if grants.may("domain:getattr", one.connection, one.name)]
         shown: dict[str, Any] = {
             "uri": self.uri.text,
             "kind": self.kind,

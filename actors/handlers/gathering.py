@@ -129,7 +129,7 @@ async def reattach(node: Node, call: PendingCall) -> dict[str, Any]:
     supervisor = find_connection(node.view, args["connection"])
     supervisor.window.forget()
     supervisor.home.call(supervisor.open_again)
-    shown: dict[str, Any] = supervisor.describe()
+    shown: dict[str, Any] = supervisor.describe(call.client.grants)
     return shown
 
 

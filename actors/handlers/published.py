@@ -84,7 +84,7 @@ def list_calls(view: View, client: Client, args: Args) -> bytes:
 
 def connection_list(view: View, client: Client, args: Args) -> bytes:
     """Answer connection.list."""
-    return pack([supervisor.describe() for supervisor in view.connections.values()])
+    return pack([supervisor.describe(client.grants) for supervisor in view.connections.values()])
 
 
 def find_connection(view: View, uri: str | None) -> Any:
@@ -107,7 +107,7 @@ def find_connection(view: View, uri: str | None) -> Any:
 
 def connection_get_info(view: View, client: Client, args: Args) -> bytes:
     """Answer connection.get_info."""
-    return pack(find_connection(view, args["connection"]).describe())
+    return pack(find_connection(view, args["connection"]).describe(client.grants))
 
 
 def domain_list(view: View, client: Client, args: Args) -> list[bytes]:

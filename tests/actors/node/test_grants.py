@@ -92,12 +92,15 @@ def test_what_may_not_be_seen_is_not_there(node: NodeProcess) -> None:
         ("node.get_health", {}),
         ("domain.list_stats", {"domains": ["db-1"]}),
         ("events.subscribe", {"domain": "db-1"}),
+        ("connection.list", {}),
+        ("connection.get_info", {}),
     )
     codes = [error["code"] if error else None for error, _ in answers]
     assert codes == [
         None, "no_domain", "no_domain", None, None, "permission_denied", "no_domain", None, None, "permission_denied",
-        "no_domain", "no_domain",
+        "no_domain", "no_domain", None, None,
     ]  # fmt: skip
+    assert [found["domains"] for found in (answers[12][1][0], answers[13][1])] == [1, 1]  # of two that there are
     assert [d["name"] for d in answers[0][1]] == ["web-1"]
     assert [s["name"] for s in answers[7][1]] == ["web-1"]
     assert {event.get("name", "web-1") for event in answers[8][1]} == {"web-1"}
