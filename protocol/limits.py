@@ -83,7 +83,10 @@ class Limits:
     )  # fmt: skip
     name_length: int = _row(1024, "characters", "a name or another short text argument", low=256, high=65536)
     xml_bytes: int = _row(512 * KIB, "bytes", "one XML document", low=4 * KIB, high=512 * KIB)
-    mailbox_length: int = _row(64, "calls", "calls that wait for one domain or connection", low=1, high=65536)
+    mailbox_length: int = _row(
+        64, "calls", "calls that wait for one domain or connection (three quarters for the read-only socket's clients)",
+        low=1, high=65536,
+    )  # fmt: skip
     router_length: int = _row(
         4096, "calls", "calls that wait for an executor, for each priority",
         low=16, high=1000000,
