@@ -22,6 +22,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from .poller import Poller
+
 IN = select.EPOLLIN
 OUT = select.EPOLLOUT
 BROKEN = select.EPOLLHUP | select.EPOLLERR
@@ -113,7 +115,7 @@ class Loop:
 
     def run(self) -> None:
         """Serve until `stop`; then close the loop's own descriptors."""
-        poll = self._epoll.poll
+        poll = Poller(self._epoll).poll
         handlers = self._handlers
         try:
             while not self._stopping:
