@@ -78,6 +78,8 @@ async def _bring_up(
     cell.begin_start(cancel)
     cell.put(facts.StartBegan(incarnation=run.incarnation))
     try:
+        if call is not None and call.done:  # aborted, or too late, while the definition was read: told so already
+            raise Cancelled(f"the start of {snapshot.name} was cancelled before it began")
         started, run = await _spawn(actor, run, xml, cancel, args)
         await _acknowledge(actor, run, started, "restored" if args.get("source") else "booted")
     except BaseException as error:
