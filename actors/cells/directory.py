@@ -158,10 +158,10 @@ class Directory:
                 snapshot = entry.cell.snapshot
                 self._by_uuid[snapshot.uuid] = entry
                 self._by_name[snapshot.name] = (*self._by_name.get(snapshot.name, ()), entry)
-                entry.cell.page = self._page(snapshot.uuid)
             by_page: dict[Page, list[str]] = {page: [] for page in self._pages}
             for uuid in sorted(self._by_uuid):
-                by_page[self._page(uuid)].append(uuid)
+                page = self._by_uuid[uuid].cell.page = self._page(uuid)
+                by_page[page].append(uuid)
             for page, uuids in by_page.items():
                 page.fill(uuids)
 

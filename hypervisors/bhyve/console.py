@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import subprocess
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from ...config.domain.domain import Domain
 from ...config.errors import DeadlineExceeded, NotFound, OperationFailed
 from ..abilities import ConsoleChannel
 from ..tooling.run import environment, missing
+from ..tooling.terminal import end
 
 CARRY = """exec 2>&1
 [ -c "$1" ] || { echo "$1 is no device"; exit 1; }
@@ -73,7 +73,7 @@ async def open_channel(
     def close() -> None:
         with suppress(OSError):  # closed before
             os.close(fd)
-        _end(process)
+        end(process)
 
     channel = ConsoleChannel(device=device, fd=fd, close=close)
     try:
@@ -89,7 +89,7 @@ async def open_channel(
         channel.close()
         why = said.decode(errors="replace").strip() or "it said nothing"
         raise OperationFailed(f"{device} cannot be opened: {why}", remedy="look at the device on the host")
-    return channel, lambda: _end(process)
+    return channel, lambda: end(process)
 
 
 def _spawn(argv: Sequence[str]) -> tuple[int, subprocess.Popen[bytes]]:
@@ -121,12 +121,3 @@ async def _line(fd: int) -> bytes:
             break
         said += byte
     return bytes(said)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the script; whoever holds our end of it reads its end."""
-    if process.poll() is None:
-        with suppress(ProcessLookupError, PermissionError):  # it ended just now
-            os.killpg(process.pid, signal.SIGKILL)
-        with suppress(subprocess.TimeoutExpired):  # in the kernel: the next child's end reaps it
-            process.wait(0.5)

@@ -99,22 +99,23 @@ def check_and_fill(domain: Domain, emulator: Emulator, resources: Resources) -> 
     Raises:
         ConfigUnsupported: it asks for what cannot be had.
     """
-    from ...config.domain.completion import complete
-    from ...config.domain.filling import seeded
+    from .argv.plan.planner import plan_devices
 
-    return fill_model(
-        complete(domain, random=seeded(f"{domain.uuid}{domain.name}".encode())), emulator, resources
-    )
+    return _filled(plan_devices(domain, emulator), emulator, resources)
 
 
 def fill_model(domain: Domain, emulator: Emulator, resources: Resources) -> str:
     """As `check_and_fill`, of a definition that is completed already, and that nobody else has: it is changed."""
+    from .argv.plan.planner import plan_completed
+
+    return _filled(plan_completed(domain, emulator), emulator, resources)
+
+
+def _filled(planned: Domain, emulator: Emulator, resources: Resources) -> str:
     from ...config.domain.document import format_own
     from .argv.build import build_planned
     from .argv.plan.aliases import assign_aliases
-    from .argv.plan.planner import plan_completed
 
-    planned = plan_completed(domain, emulator)
     text = format_own(planned)  # before it becomes that of a guest that runs
     assign_aliases(planned)
     build_planned(planned, emulator, resources)
