@@ -10,7 +10,8 @@ from typing import Any
 
 from .catalogue import Argument, CallSpec
 
-_ARGUMENT_DOC = re.compile(r"^ {8}(\w+): (.*)$")
+_ARGUMENT_DOC = re.compile(r"^ {4}(\w+): (.*)$")
+"""Of a docstring as `inspect.getdoc` cleans it: the compiler strips indentation itself since Python 3.13."""
 
 
 def wire_name(function_name: str) -> str:
@@ -27,7 +28,7 @@ def spec_of(function: Callable[..., Any], declared: dict[str, Any]) -> CallSpec:
     """
     hints = typing.get_type_hints(function)
     doc = inspect.getdoc(function) or ""
-    lines = _argument_lines(function.__doc__ or "")
+    lines = _argument_lines(doc)
     arguments: dict[str, Argument] = {}
     for parameter in inspect.signature(function).parameters.values():
         if parameter.name not in hints or parameter.name not in lines:
@@ -58,7 +59,7 @@ def _argument_lines(doc: str) -> dict[str, str]:
         if match:
             current = match.group(1)
             found[current] = match.group(2).strip()
-        elif current and line.startswith(" " * 12):
+        elif current and line.startswith(" " * 8):
             found[current] += " " + line.strip()
         elif line.strip():
             current = ""
