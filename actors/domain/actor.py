@@ -6,12 +6,15 @@ Guarantees:
   deadline; one that runs answers `deadline_exceeded` with `still_running` and its verb is
   ended as the table in legality.py says;
 - exits are cleaned up before the next call begins;
+- what is being made durable is never given up half known: see `unbroken`;
 - a bug in a verb answers that call `internal_error`, ends this actor and nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import (
@@ -51,6 +54,20 @@ class DomainActor(LoopActor):
         self._rule: legality.Rule | None = None
         self._verb_task: asyncio.Task[Any] | None = None
         self._interrupted = False
+        self._unbroken = 0
+
+    @contextmanager
+    def unbroken(self) -> Iterator[None]:
+        """Let no interruption end the verb meanwhile, for steps that must not stay half known, such as a commit.
+
+        A group that was submitted to the store takes effect whoever waits for it. A verb that was cancelled there
+        never learns the version, and no later change of the domain would be accepted. Loop's thread.
+        """
+        self._unbroken += 1
+        try:
+            yield
+        finally:
+            self._unbroken -= 1
 
     async def on_call(self, item: PendingCall | Order) -> None:
         """Run one verb and answer."""
@@ -66,6 +83,7 @@ class DomainActor(LoopActor):
             rule = legality.check(verb, self.cell.snapshot)
             self._rule = rule
             await self.supervisor.settled()
+            legality.check(verb, self.cell.snapshot)  # again: waiting for the driver may have taken a while
             self.supervisor.need(rule.capability, verb)
             outcome = await self._run_verb(verb, args, call)
         except ConnectionLost as error:  # of the driver to its monitor; a client would take it for its own
@@ -167,7 +185,7 @@ class DomainActor(LoopActor):
             if self.mailbox.remove(call):
                 call.fail(error)
             return
-        interruption = self._rule.interruption if self._rule else Interruption.NONE
+        interruption = self._rule.interruption if self._rule and not self._unbroken else Interruption.NONE
         if isinstance(error, Cancelled) and interruption is Interruption.NONE:
             return  # it cannot be taken back: its own answer will come
         call.fail(error)
@@ -194,8 +212,10 @@ class DomainActor(LoopActor):
             super().on_control(message)
 
     def _end_verb(self) -> None:
-        """End a verb that waits, where its rule allows that."""
-        if self._verb_task is not None and self._rule and self._rule.interruption is Interruption.CANCEL:
+        """End a verb that waits, where its rule allows that and nothing of it is being made durable."""
+        if self._unbroken or self._verb_task is None or self._rule is None:
+            return
+        if self._rule.interruption is Interruption.CANCEL:
             self._interrupted = True
             self._verb_task.cancel()
 

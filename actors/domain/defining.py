@@ -29,15 +29,21 @@ def stored(actor: DomainActor) -> StoredDomain:
 
 
 async def save(actor: DomainActor, record: StoredDomain, xml: str | None) -> None:
+    """Make a domain's record, and its definition where `xml` is given, durable; never given up half known.
+
+    Raises:
+        MechaneError: it is not stored.
+    """
     services = actor.supervisor.services
     uuid = actor.entry.uuid
     ops: list[Operation] = [Put(DOMAIN + uuid, record.pack(), if_version=actor.entry.stored_version)]
     if xml is not None:
         ops.append(Put(XML + uuid, xml.encode()))
-    result = await apply(services.definitions, ops)
-    actor.entry.stored_version = result.versions[0]
-    if xml is not None:
-        actor.entry.xml_version += 1
+    with actor.unbroken():
+        result = await apply(services.definitions, ops)
+        actor.entry.stored_version = result.versions[0]
+        if xml is not None:
+            actor.entry.xml_version += 1
 
 
 async def define(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:

@@ -156,7 +156,8 @@ async def _change_live(actor: DomainActor, device: str | int, verb: str) -> None
         kept = live_xml
     size = described(live_xml)
     changed = replace(run, live_xml=live_xml, xml=kept, handle=handle, size=asdict(size))
-    await apply(services.runtime, [Put(RUN + uuid, changed.pack())])
+    with actor.unbroken():
+        await apply(services.runtime, [Put(RUN + uuid, changed.pack())])
     actor.cell.put(facts.Resized(live=size))
 
 
