@@ -26,7 +26,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f
 class Entry:
     """One domain: cell, mailbox, actor, and what only its actor changes."""
 
-    __slots__ = ("_visible", "actor", "cell", "holder", "leaving", "mailbox", "owner_version", "stats",
+    __slots__ = ("_visible", "actor", "cell", "cleaned", "holder", "leaving", "mailbox", "owner_version", "stats",
                  "stored_version", "window", "xml_version")  # fmt: skip
 
     def __init__(self, cell: Cell, mailbox: Mailbox[Any], *, visible: bool) -> None:
@@ -34,6 +34,8 @@ class Entry:
         self.mailbox = mailbox
         self.actor: Any = None
         self.holder: Any = None
+        self.cleaned = 0
+        """The last incarnation of which nothing is left on the host; where it is not the cell's, a start cleans up."""
         self._visible = visible
         self.leaving = False
         """Whether it is a transient domain whose guest has ended: it goes as soon as that is cleaned up."""

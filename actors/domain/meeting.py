@@ -41,7 +41,7 @@ async def meet(actor: DomainActor, args: dict[str, Any], call: PendingCall | Non
     started = await supervisor.driver.reattach(target, run.handle, supervisor.sink_of(actor.entry))
     if started is None:
         cell.put(facts.StartGaveUp(incarnation=run.incarnation, reason="unknown"))
-        return
+        return  # the next start cleans up
     actor.entry.visible = True
     cell.put(
         facts.StartDone(

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from ...config.errors import Cancelled, InvalidArgument, MechaneError, StartFailed
+from ...config.errors import Cancelled, InvalidArgument, MechaneError, OperationFailed, StartFailed
 from ...config.states import State
 from ...hypervisors.contract import CancelFlag, Capability, Handle, Started, StartMode, StartRequest, Target
 from ..cells import facts
@@ -68,6 +68,7 @@ async def _bring_up(
     actor: DomainActor, args: dict[str, Any], call: PendingCall | None, xml: str, transient: str
 ) -> bytes:
     cell, supervisor = actor.cell, actor.supervisor
+    await _finish_last(actor)
     snapshot = cell.snapshot
     cancel = CancelFlag()
     run = StoredRun(
@@ -92,6 +93,19 @@ async def _bring_up(
     if args.get("autodestroy") and call is not None:
         supervisor.autodestroy(actor.entry, call.client, run.incarnation)
     return cell.packed_record()
+
+
+async def _finish_last(actor: DomainActor) -> None:
+    """Clean up after the guest before, where that is still to be done: its record is about to be written over.
+
+    Raises:
+        OperationFailed: the domain was transient, and went with its guest.
+    """
+    incarnation = actor.cell.snapshot.incarnation
+    if actor.entry.cleaned < incarnation:
+        await clean(actor, {"incarnation": incarnation}, None)
+    if actor.cell.gone:
+        raise OperationFailed(f"domain {actor.cell.snapshot.name} has just been removed", remedy="try again")
 
 
 async def _spawn(
@@ -174,6 +188,7 @@ async def _give_up(actor: DomainActor, run: StoredRun, error: BaseException) -> 
     cell.put(facts.StartGaveUp(incarnation=run.incarnation, reason=reason))
     supervisor.log.info("start of %s gave up: %s", snapshot.name, error)
     await forget(actor)
+    actor.entry.cleaned = run.incarnation
     if not cell.snapshot.persistent:
         await unregister(actor)
         supervisor.remove(actor.entry)
@@ -204,12 +219,15 @@ async def clean(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
     snapshot = cell.snapshot
     if snapshot.incarnation != args["incarnation"] or snapshot.active or snapshot.starting:
         return
+    if actor.entry.cleaned >= snapshot.incarnation:
+        return
     target = Target(uuid=snapshot.uuid, name=snapshot.name, incarnation=snapshot.incarnation)
     try:
         await supervisor.driver.finished(target)
     except MechaneError as error:
         supervisor.log.warning("clean-up of %s: %s", snapshot.name, error)
     await forget(actor)
+    actor.entry.cleaned = snapshot.incarnation
     actor.entry.stats = None
     if not cell.snapshot.persistent:
         await unregister(actor)
@@ -225,6 +243,7 @@ async def adopt(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
         await supervisor.driver.abandon(target, run.handle)
         cell.put(facts.StartGaveUp(incarnation=run.incarnation))
         await forget(actor)
+        actor.entry.cleaned = run.incarnation
         if not cell.snapshot.persistent:
             await unregister(actor)
             supervisor.remove(actor.entry)

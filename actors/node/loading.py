@@ -74,6 +74,7 @@ def _take(
     entry = supervisor.entry_of(snapshot, visible=version > 0 or running)
     entry.stored_version = version
     entry.owner_version = owner[1] if owner else 0
+    entry.cleaned = incarnation if run is None else incarnation - 1
     loaded.entries.append(entry)
     if run is not None:
         loaded.runs.setdefault(record.connection, {})[uuid] = run

@@ -99,18 +99,18 @@ class LoopActor(pykka.Actor):
 
     def _drain(self) -> None:
         self._scheduled = False
-        if self._dead:
+        self._take_controls()
+        if self.dead:
             return
-        while (message := self.mailbox.take_control()) is not None:
-            self._control(message)
-            if self.dead:
-                return
         if self._running is None:
-            call = self.mailbox.take_call()
-            if call is not None:
-                self._running = self.home.spawn(self._run(call), "call")
+            if len(self.mailbox):
+                self._running = self.home.spawn(self._run(), "call")
         elif len(self.mailbox):
             self.on_waiting()
+
+    def _take_controls(self) -> None:
+        while not self.dead and (message := self.mailbox.take_control()) is not None:
+            self._control(message)
 
     def _control(self, message: Any) -> None:
         envelope = message if isinstance(message, Envelope) else None
@@ -127,10 +127,18 @@ class LoopActor(pykka.Actor):
             else:
                 self._crash(error)
 
-    async def _run(self, call: Any) -> None:
+    async def _run(self) -> None:
+        """Take the next call and handle it.
+
+        A task begins a turn after it was made: what arrived in between (an exit, and the clean-up that it asks for)
+        comes first, so the call is taken here and not before.
+        """
         crash: Exception | None = None
         try:
-            await self.on_call(call)
+            self._take_controls()
+            call = None if self.dead else self.mailbox.take_call()
+            if call is not None:
+                await self.on_call(call)
         except Exception as error:  # noqa: BLE001 - an actor's edge: its own failure only
             crash = error
         finally:

@@ -64,7 +64,7 @@ def test_a_start_aborted_while_its_definition_is_read_spawns_nothing() -> None:
         log=logging.getLogger("test"), sink_of=lambda entry: None,
     )  # fmt: skip
     actor: Any = SimpleNamespace(
-        cell=cell, supervisor=supervisor, entry=SimpleNamespace(uuid="u", owner_version=0, cell=cell)
+        cell=cell, supervisor=supervisor, entry=SimpleNamespace(uuid="u", owner_version=0, cell=cell, cleaned=0)
     )
     with pytest.raises(Cancelled):
         asyncio.run(start(actor, {}, call))

@@ -180,3 +180,31 @@ def test_high_code_must_not_wait() -> None:
     with guards.waits_for_nothing("domain.get_state"), pytest.raises(RuntimeError, match="domain.get_state"):
         guards.about_to_wait("a disk")
     guards.about_to_wait("a disk")
+
+
+def test_what_arrives_before_a_call_begins_is_handled_first(home: LoopThread) -> None:
+    """A call's task begins a turn after the call was seen; an exit that falls in between comes first."""
+    actor = actor_of(home)
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    async def call(me: Recorder) -> None:
+        me.seen.append("call")
+
+    async def clean_up(me: Recorder) -> None:
+        me.seen.append("clean-up")
+
+    def exited() -> None:
+        actor.mailbox.post("exit")
+        actor.mailbox.urge(clean_up)
+
+    def hold_up() -> None:
+        begun.set()
+        may_go_on.wait(5)
+
+    home.call(hold_up)
+    assert begun.wait(5)
+    actor.mailbox.offer(call)  # the look into the mailbox is queued on the loop
+    home.call(exited)  # behind it, and before the call's task begins
+    may_go_on.set()
+    wait_until(lambda: len(actor.seen) == 3, 5)
+    assert actor.seen == ["exit", "clean-up", "call"]
