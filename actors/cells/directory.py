@@ -26,8 +26,8 @@ _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f
 class Entry:
     """One domain: cell, mailbox, actor, and what only its actor changes."""
 
-    __slots__ = ("_visible", "actor", "cell", "cleaned", "holder", "leaving", "mailbox", "owner_version", "stats",
-                 "stored_version", "window", "xml_version")  # fmt: skip
+    __slots__ = ("_visible", "actor", "cell", "cleaned", "holder", "leaving", "mailbox", "owner", "owner_version",
+                 "record", "stats", "stored_version", "window", "xml_version")  # fmt: skip
 
     def __init__(self, cell: Cell, mailbox: Mailbox[Any], *, visible: bool) -> None:
         self.cell = cell
@@ -43,6 +43,10 @@ class Entry:
         # what is cached by UUID and version must not be found by a later domain of the same UUID
         self.xml_version = time.monotonic_ns()
         self.owner_version = 0
+        self.record: Any = None
+        """What is stored of the domain (domain/stored.py), with fields that only other versions know; or None."""
+        self.owner: Any = None
+        """The same of its owner."""
         self.stats: tuple[float, dict[str, Any]] | None = None
         self.window: RestartWindow | None = None
 

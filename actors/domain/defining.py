@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 def stored(actor: DomainActor) -> StoredDomain:
     """Return what is stored of the domain now."""
     snapshot = actor.cell.snapshot
-    return StoredDomain(
-        connection=snapshot.connection, name=snapshot.name, title=snapshot.title,
+    kept: StoredDomain = actor.entry.record or StoredDomain(connection=snapshot.connection, name=snapshot.name)
+    return replace(
+        kept, connection=snapshot.connection, name=snapshot.name, title=snapshot.title,
         size=snapshot.defined or snapshot.size, autostart=snapshot.autostart,
     )  # fmt: skip
 
@@ -41,7 +42,7 @@ async def save(actor: DomainActor, record: StoredDomain, xml: str | None) -> Non
         ops.append(Put(XML + uuid, xml.encode()))
     with actor.unbroken():
         result = await apply(services.definitions, ops)
-        actor.entry.stored_version = result.versions[0]
+        actor.entry.stored_version, actor.entry.record = result.versions[0], record
         if xml is not None:
             actor.entry.xml_version += 1
 
@@ -50,10 +51,7 @@ async def define(actor: DomainActor, args: dict[str, Any], call: PendingCall | N
     """Store a definition that was parsed and checked already."""
     summary: dict[str, Any] = args["summary"]
     size = size_of(summary)
-    record = StoredDomain(
-        connection=actor.cell.snapshot.connection, name=summary["name"], title=summary.get("title") or "", size=size,
-        autostart=actor.cell.snapshot.autostart,
-    )  # fmt: skip
+    record = replace(stored(actor), name=summary["name"], title=summary.get("title") or "", size=size)
     await register(actor, args["xml"])
     try:
         await save(actor, record, args["xml"])
@@ -80,7 +78,7 @@ async def undefine(actor: DomainActor, args: dict[str, Any], call: PendingCall |
     ops: list[Operation] = [Delete(DOMAIN + uuid), Delete(XML + uuid)]
     if cell.snapshot.active:
         await actor.supervisor.keep_transient(actor.entry, ops)
-        actor.entry.stored_version = 0
+        actor.entry.stored_version, actor.entry.record = 0, None
         cell.put(facts.MadeTransient())
         return cell.packed_record()
     await actor.supervisor.driver.undefine(target_of(actor))

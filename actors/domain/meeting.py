@@ -10,7 +10,8 @@ from ..router.pending import PendingCall
 from ..stores.aio import apply
 from ..stores.interface import Delete, Put
 from .registering import registered
-from .stored import DOMAIN, OWNER, RUN, XML, StoredOwner, StoredRun
+from .starting import owned
+from .stored import DOMAIN, OWNER, RUN, XML, StoredRun
 
 if TYPE_CHECKING:
     from .actor import DomainActor
@@ -29,10 +30,10 @@ async def meet(actor: DomainActor, args: dict[str, Any], call: PendingCall | Non
         id=supervisor.next_id(), handle=found.handle or {}, state=found.state.value, reason=found.reason,
         xml="" if snapshot.persistent else found.xml or "", live_xml=found.xml or "", started_at=services.wall_clock(),
     )  # fmt: skip
-    owner = StoredOwner(node=services.node, incarnation=run.incarnation, held=True)
+    owner = owned(actor, run.incarnation, held=True)
     put_owner = Put(OWNER + snapshot.uuid, owner.pack(), if_version=actor.entry.owner_version)
     result = await apply(services.definitions, [put_owner])
-    actor.entry.owner_version = result.versions[0]
+    actor.entry.owner, actor.entry.owner_version = owner, result.versions[0]
     await apply(services.runtime, [Put(RUN + snapshot.uuid, run.pack())])
     cell.begin_start(CancelFlag())  # a destroy of the run before this one is not meant for this one
     cell.end_start()

@@ -139,10 +139,17 @@ async def _spawn(
     return started, replace(latest, handle=started.handle, live_xml=live_xml)
 
 
+def owned(actor: DomainActor, incarnation: int, *, held: bool) -> StoredOwner:
+    """Return the owner's record to store, with what other versions keep in it."""
+    node = actor.supervisor.services.node
+    kept: StoredOwner = actor.entry.owner or StoredOwner(node=node, incarnation=incarnation, held=held)
+    return replace(kept, node=node, incarnation=incarnation, held=held)
+
+
 async def _claim(actor: DomainActor, run: StoredRun) -> None:
     services = actor.supervisor.services
     uuid = actor.entry.uuid
-    owner = StoredOwner(node=services.node, incarnation=run.incarnation, held=True)
+    owner = owned(actor, run.incarnation, held=True)
     result = await apply(
         services.definitions,
         [
@@ -150,7 +157,7 @@ async def _claim(actor: DomainActor, run: StoredRun) -> None:
             *([Put(RUN + uuid, run.pack())] if services.runtime is services.definitions else []),
         ],
     )
-    actor.entry.owner_version = result.versions[0]
+    actor.entry.owner, actor.entry.owner_version = owner, result.versions[0]
     if services.runtime is not services.definitions:
         await apply(services.runtime, [Put(RUN + uuid, run.pack())])
 
@@ -198,7 +205,7 @@ async def forget(actor: DomainActor) -> None:
     """Remove the run record and free the owner token."""
     services = actor.supervisor.services
     uuid = actor.entry.uuid
-    free = StoredOwner(node=services.node, incarnation=actor.cell.snapshot.incarnation, held=False)
+    free = owned(actor, actor.cell.snapshot.incarnation, held=False)
     shared: list[Operation] = []
     if actor.entry.owner_version:
         keep = actor.cell.snapshot.persistent
@@ -209,6 +216,7 @@ async def forget(actor: DomainActor) -> None:
     result = await apply(services.definitions, shared)
     if actor.entry.owner_version:
         actor.entry.owner_version = result.versions[0]
+        actor.entry.owner = free if actor.entry.owner_version else None
     if local:
         await apply(services.runtime, local)
 

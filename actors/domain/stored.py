@@ -4,75 +4,108 @@
     xml/<uuid>     the definition's XML                          definitions store
     owner/<uuid>   node, incarnation, held                       definitions store
     run/<uuid>     what runs: phase, handle, live XML, …         runtime store, local
+
+Values are MessagePack maps with a format number; config/record.py has the rules that let other versions read
+them. A field that is added has a default, and that is all: whoever changes a record does it with `replace`, which
+keeps what it does not know (`Entry.record` and `Entry.owner` hold what is stored now).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Self
 
 import msgpack
 
+from ...config.errors import StoreError
+from ...config.record import Record
 from ..cells.snapshot import Size
+from ..stores import formats
 
-DOMAIN, XML, OWNER, RUN = "domain/", "xml/", "owner/", "run/"
+DOMAIN, XML, OWNER, RUN = formats.DOMAIN, "xml/", formats.OWNER, formats.RUN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredDomain:
-    """The value of domain/<uuid>."""
+class _Packed(Record):
+    """A record that is a value of the store."""
 
-    connection: str
-    name: str
-    title: str
-    size: Size
-    autostart: bool
+    __slots__ = ()
+    NEWEST = formats.NEWEST
+    PREFIX: ClassVar[str]
 
     def pack(self) -> bytes:
         """Return the value."""
-        size = self.size
-        packed: bytes = msgpack.packb(
-            (1, self.connection, self.name, self.title, self.autostart,
-             (size.max_memory_kib, size.memory_kib, size.vcpus, size.max_vcpus, size.os_type, size.type))
-        )  # fmt: skip
+        packed: bytes = msgpack.packb(self.to_map())
         return packed
 
     @classmethod
-    def unpack(cls, value: bytes) -> StoredDomain:
-        """Return the record of a value."""
-        _, connection, name, title, autostart, size = msgpack.unpackb(value)
-        return cls(connection=connection, name=name, title=title, autostart=autostart, size=unpack_size(size))
+    def unpack(cls, value: bytes) -> Self:
+        """Return the record of a value of any format up to this one.
 
-
-def unpack_size(values: Any) -> Size:
-    """Return a Size of its six packed values."""
-    most, now, vcpus, max_vcpus, os_type, kind = values
-    return Size(max_memory_kib=most, memory_kib=now, vcpus=vcpus, max_vcpus=max_vcpus, os_type=os_type, type=kind)
+        Raises:
+            StoreError: it is damaged, or of a newer version.
+        """
+        return cls.of_map(formats.upgraded(cls.PREFIX, formats.unpacked(value, cls.WHAT)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredOwner:
+class StoredDomain(_Packed):
+    """The value of domain/<uuid>."""
+
+    PREFIX = DOMAIN
+    WHAT = "the record of a domain"
+
+    connection: str
+    name: str
+    title: str = ""
+    size: Size = field(default_factory=Size)
+    autostart: bool = False
+    kept: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_map(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {**super(StoredDomain, self).to_map(), "size": asdict(self.size)}
+
+    @classmethod
+    def of_map(cls, data: Any) -> Self:
+        """Return the record of a map."""
+        if isinstance(data, dict) and "size" in data:
+            data = {**data, "size": size_of(data["size"])}
+        return super(StoredDomain, cls).of_map(data)
+
+
+def size_of(values: Any) -> Size:
+    """Return a Size of its map.
+
+    Raises:
+        StoreError: it is none.
+    """
+    try:
+        known = {name: values[name] for name in Size.__dataclass_fields__ if name in values}
+        return Size(**known)
+    except TypeError as error:
+        raise StoreError(f"the size of a domain cannot be read: {error}", remedy="restore it from a backup") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredOwner(_Packed):
     """The value of owner/<uuid>: whose guest it is; the key's version is the token."""
+
+    PREFIX = OWNER
+    WHAT = "the record of an owner"
 
     node: str
     incarnation: int
     held: bool
-
-    def pack(self) -> bytes:
-        """Return the value."""
-        packed: bytes = msgpack.packb((1, self.node, self.incarnation, self.held))
-        return packed
-
-    @classmethod
-    def unpack(cls, value: bytes) -> StoredOwner:
-        """Return the record of a value."""
-        _, node, incarnation, held = msgpack.unpackb(value)
-        return cls(node=node, incarnation=incarnation, held=held)
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredRun:
+class StoredRun(_Packed):
     """The value of run/<uuid>: intent before the spawn, and how to find the guest again."""
+
+    PREFIX = RUN
+    WHAT = "the record of a run"
 
     connection: str
     name: str
@@ -93,15 +126,4 @@ class StoredRun:
     autodestroy: bool = False
     """It ends with the connection of the client that started it."""
     started_at: float = 0.0
-
-    def pack(self) -> bytes:
-        """Return the value."""
-        packed: bytes = msgpack.packb({"v": 1, **asdict(self)})
-        return packed
-
-    @classmethod
-    def unpack(cls, value: bytes) -> StoredRun:
-        """Return the record of a value."""
-        data = msgpack.unpackb(value)
-        data.pop("v")
-        return cls(**data)
+    kept: Mapping[str, Any] = field(default_factory=dict)

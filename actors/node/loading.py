@@ -73,7 +73,8 @@ def _take(
     )  # fmt: skip
     entry = supervisor.entry_of(snapshot, visible=version > 0 or running)
     entry.stored_version = version
-    entry.owner_version = owner[1] if owner else 0
+    entry.record = record if version > 0 else None
+    entry.owner, entry.owner_version = owner or (None, 0)
     entry.cleaned = incarnation if run is None else incarnation - 1
     loaded.entries.append(entry)
     if run is not None:

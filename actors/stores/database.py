@@ -39,13 +39,16 @@ def make_folder(folder: Path) -> None:
 def prepare(path: Path, clock: Callable[[], float] = time.time) -> sqlite3.Connection:
     """Create the database or check the one that is there, bring its schema up to date, open it for writing.
 
-    Blocks on the disk. `clock` gives the wall time that migrations are recorded with.
+    Blocks on the disk. `clock` gives the wall time that migrations are recorded with. A file of an older schema
+    is copied beside itself first (`keep_copy`).
 
     Raises: StoreError; a file that is refused is left as it was.
     """
     fresh = _create(path)
     try:
         version = 0 if fresh else _inspect(path)
+        if 0 < version < schema.NEWEST:
+            keep_copy(path, version, clock())
         connection = connect_writer(path)
         try:
             for migration in schema.MIGRATIONS:
@@ -151,6 +154,8 @@ def _migrate(connection: sqlite3.Connection, migration: schema.Migration, now: f
     try:
         for statement in migration.statements:
             connection.execute(statement)
+        if migration.convert is not None:
+            _rewrite(connection, migration.convert)
         connection.execute(schema.RECORD_MIGRATION, (migration.version, migration.name, now))
         connection.execute(schema.SET_APPLICATION_ID)
         connection.execute(schema.SET_SCHEMA_VERSION.format(version=migration.version))
@@ -159,3 +164,48 @@ def _migrate(connection: sqlite3.Connection, migration: schema.Migration, now: f
         if connection.in_transaction:
             connection.execute(schema.ROLLBACK)
         raise
+
+
+def _rewrite(connection: sqlite3.Connection, convert: Callable[[str, bytes], bytes]) -> None:
+    for key, value, _ in connection.execute(schema.LIST_ALL).fetchall():
+        fresh = convert(key, value)
+        if fresh is not value:
+            connection.execute(schema.REWRITE, (key, fresh))
+
+
+def keep_copy(path: Path, version: int, now: float) -> Path:
+    """Write a copy of the database beside it, durable before this returns, so that one can go back.
+
+    It holds what is in the write-ahead log, too (sqlite.org/backup.html). Blocks on the disk.
+
+    Args:
+        path: the database.
+        version: its schema, which the copy's name says.
+        now: wall time, for the name; an older copy is never written over.
+
+    Returns:
+        The copy: `node.db.schema-1.20261201T035800Z`.
+
+    Raises:
+        StoreError: it cannot be written.
+        sqlite3.Error: it cannot be read.
+    """
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    final = path.with_name(f"{path.name}.schema-{version}.{stamp}")
+    part = path.with_name(f"{path.name}.copying")
+    try:
+        part.unlink(missing_ok=True)
+        os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+        with contextlib.closing(_connect(path, "rw")) as source, contextlib.closing(_connect(part, "rw")) as target:
+            source.backup(target)
+            target.execute(schema.SET_ROLLBACK_JOURNAL)  # one file is all of it
+        fd = os.open(part, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        part.rename(final)
+        _sync_folder(path.parent)
+    except OSError as cause:
+        raise os_failure(cause, final, "write") from cause
+    return final

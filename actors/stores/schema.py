@@ -6,18 +6,23 @@ tells when each step was applied. A schema is changed only by adding a step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
+
+from .formats import converted
 
 APPLICATION_ID = 0x6D656368
 """ASCII "mech" (sqlite.org/pragma.html#pragma_application_id)."""
 
 
 class Migration(NamedTuple):
-    """One step: the schema version it leads to, a name, its statements."""
+    """One step: the schema version it leads to, a name, its statements, and what each value becomes."""
 
     version: int
     name: str
-    statements: tuple[str, ...]
+    statements: tuple[str, ...] = ()
+    convert: Callable[[str, bytes], bytes] | None = None
+    """Gives a key's value in the step's format; versions of keys stay, because they are tokens."""
 
 
 # WITHOUT ROWID keeps entries of one prefix side by side: listing 5,000 domains reads neighbouring pages
@@ -33,6 +38,7 @@ MIGRATIONS = (
             " applied_at REAL NOT NULL)",
         ),
     ),
+    Migration(2, "records are maps", convert=converted),
 )
 NEWEST = MIGRATIONS[-1].version
 
@@ -41,8 +47,10 @@ SET_APPLICATION_ID = f"PRAGMA application_id = {APPLICATION_ID}"
 GET_SCHEMA_VERSION = "PRAGMA user_version"
 SET_SCHEMA_VERSION = "PRAGMA user_version = {version:d}"
 RECORD_MIGRATION = "INSERT INTO migrations (version, name, applied_at) VALUES (?, ?, ?)"
+REWRITE = "UPDATE entries SET value = ?2 WHERE key = ?1"
 LOOK = "SELECT count(*) FROM sqlite_master"
 
+SET_ROLLBACK_JOURNAL = "PRAGMA journal_mode = DELETE"
 SET_WAL = "PRAGMA journal_mode = WAL"
 # Each commit syncs the WAL: an acknowledged group survives power loss (sqlite.org/pragma.html).
 WRITER_SETTINGS = ("PRAGMA synchronous = FULL", "PRAGMA journal_size_limit = 4194304")

@@ -181,7 +181,9 @@ def test_files_are_private(store: SqliteStore, tmp_path: Path) -> None:
 def test_schema_is_recorded(tmp_path: Path) -> None:
     SqliteStore(tmp_path, clock=lambda: 12.5).open().close(TIMEOUT_S)
     with sqlite3.connect(tmp_path / "node.db") as connection:
-        assert connection.execute("SELECT * FROM migrations").fetchall() == [(1, "entries", 12.5)]
+        assert connection.execute("SELECT * FROM migrations").fetchall() == [
+            (1, "entries", 12.5), (2, "records are maps", 12.5)
+        ]  # fmt: skip
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
