@@ -12,6 +12,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -40,8 +41,8 @@ class ConnectionEnv:
         self.loop = supervisor.home.loop
         services = supervisor.services
         slug = re.sub(r"[^A-Za-z0-9]+", "-", uri.text).strip("-")
-        self.state_dir = _private(services.state_dir / "c" / slug)
-        self.runtime_dir = _private(services.runtime_dir / "c" / slug)
+        self.state_dir = _private(_passed(services.state_dir / "c") / slug)
+        self.runtime_dir = _private(_passed(services.runtime_dir / "c") / slug)
         self._supervisor = supervisor
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix=f"tool-{slug}")
         self._hung: dict[str, int] = {}
@@ -131,4 +132,12 @@ class ConnectionEnv:
 
 def _private(folder: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _passed(folder: Path) -> Path:
+    """Make the folder above the connections' own: a driver's guests pass it, as other users, and cannot list it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(PermissionError):  # another user's, who decides
+        folder.chmod(0o711)  # also one that an earlier version made, whatever the umask
     return folder

@@ -34,7 +34,8 @@ from .cpu.tables import ProcessorTables
 from .emulators import Emulators, key_of
 from .endings import Endings
 from .host.ports import Ports
-from .host.undefine import forget_domain
+from .host.site import tpm_dirs
+from .host.undefine import NVRAM, forget_domain
 from .host_capabilities import HostCapabilities
 from .host_choice import HostChoice
 from .hotplug.hotplug import Hotplugging
@@ -114,8 +115,8 @@ class QemuDriver(Driver):
             await self._shop.blocking(key_of, self._default)
         except ConfigUnsupported as error:
             raise OperationFailed(error.message, remedy="install QEMU (Debian: qemu-system-x86)") from error
-        await self._shop.blocking(self._shop.let_in, self.env.runtime_dir)
-        await self._shop.blocking(self._shop.let_in, self.env.state_dir)
+        state = self.env.state_dir
+        await self._shop.blocking(self._shop.let_in, self.env.runtime_dir, state, state / NVRAM, tpm_dirs(state))
         known = await self._emulators.remembered(self._default)
         self._shop.later(self._learn())
         self._shop.later(self._endings.keep_logs())

@@ -36,7 +36,6 @@ def ready_files(files: Iterable[FileUse], identity: Identity, *, set_ownership: 
         if file.kind == "overlay":
             make_overlay(file)
         elif file.template is not None and not path.exists():
-            path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
             shutil.copyfile(file.template, path)
             path.chmod(0o600)
         if not file.read_only and file.kind in OWNED:
@@ -54,7 +53,6 @@ def make_overlay(file: FileUse) -> None:
     """
     assert file.template is not None
     path = Path(file.path)
-    path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     words = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", file.template_format, "-b", file.template,
              file.path, str(virtual_size(file.template, file.template_format))]  # fmt: skip

@@ -47,6 +47,7 @@ from .guest import Guest
 from .handle import GuestRecord
 from .host.parts import launch, note
 from .host.site import Site
+from .host.undefine import NVRAM
 from .keeping.restoring import INCOMING, check_emulator, open_source, read_definition, receive
 from .kvm import KvmProbe
 from .opening import Opened, open_for, wants_planning
@@ -230,7 +231,7 @@ class Starter:
             secrets=prepared.secrets | opened.secrets, tap_names=opened.tap_names,
             huge_page_dirs=opened.huge_page_dirs, sandbox=shop.options.sandbox, firmware=firmware, fds=opened.fds,
             ports=opened.ports, vsock_cid=opened.vsock_cid, generation=str(uuid.uuid4()),
-            clock_base=int(time.time()), nvram_dir=str(shop.env.state_dir / "nvram"),
+            clock_base=int(time.time()), nvram_dir=str(shop.env.state_dir / NVRAM),
             incoming=INCOMING if guest.source is not None else None,
         )  # fmt: skip
 

@@ -85,11 +85,13 @@ class Workshop:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.log.error("a background task of %s failed", self.env.uri, exc_info=error)
 
-    def let_in(self, folder: Path) -> None:
-        """Let QEMU's user pass through a folder of ours (not list it). Blocks."""
-        if self.identity.drops:
-            with suppress(OSError):  # only what lies inside by path suffers, and says so
-                folder.chmod(0o711)
+    def let_in(self, *folders: Path) -> None:
+        """Make folders of ours, and let QEMU's user pass through them (not list them), whatever the umask. Blocks."""
+        for folder in folders:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if self.identity.drops:
+                with suppress(OSError):  # only what lies inside by path suffers, and says so
+                    folder.chmod(0o711)
 
 
 def close_all(fds: Sequence[int], *sockets: socket.socket) -> None:

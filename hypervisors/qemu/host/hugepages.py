@@ -36,7 +36,8 @@ def make_folders(site: Site) -> dict[int, str]:
     found = {}
     for size, place in mounts(MOUNTS.read_text()).items():
         base = Path(place) / BASE
-        base.mkdir(mode=0o711, exist_ok=True)
+        base.mkdir(mode=0o700, exist_ok=True)
+        base.chmod(0o711)  # QEMU's user passes it, whatever our umask
         folder = base / site.uuid
         folder.mkdir(mode=0o700, exist_ok=True)
         if site.identity.drops:

@@ -36,4 +36,9 @@ class Site:
 
 def tpm_dir(state_dir: Path, uuid: str) -> Path:
     """Return the folder of a guest's TPM, which lasts until its definition is removed."""
-    return state_dir / "tpm" / uuid
+    return tpm_dirs(state_dir) / uuid
+
+
+def tpm_dirs(state_dir: Path) -> Path:
+    """Return the folder of the guests' TPMs."""
+    return state_dir / "tpm"
