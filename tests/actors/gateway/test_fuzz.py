@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -57,10 +58,15 @@ def mutated(dice: random.Random, messages: list[bytes]) -> bytes:
 
 def feed(rig: Rig, dice: random.Random, messages: list[bytes], count: int) -> None:
     """Send inputs, each on a connection of its own that is closed at once."""
-    for _ in range(count):
-        client = Raw.unix(rig.folder / dice.choice(("rw", "ro")))
+    send_all(rig, dice, [mutated(dice, messages) for _ in range(count)])
+
+
+def send_all(rig: Rig, dice: random.Random, inputs: Sequence[bytes], socket: str = "") -> None:
+    """Send inputs to one of the sockets, or to that which is named, each on a connection of its own."""
+    for data in inputs:
+        client = Raw.unix(rig.folder / (socket or dice.choice(("rw", "ro"))))
         with contextlib.suppress(OSError):  # refused before the last byte was taken
-            client.sock.sendall(mutated(dice, messages))
+            client.sock.sendall(data)
         client.close()
 
 
