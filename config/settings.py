@@ -52,7 +52,18 @@ class NodeSettings:
         (),
         "hypervisor connections to open, the first one is the default; empty: qemu:///system, for a user qemu:///session",
     )
-    socket_group: str = _key("mechane", "group that may use mechane.sock beside the node's own user")
+    socket_group: str = _key(
+        "mechane", "group of mechane.sock, whose members may connect; what they may do say admin_group and [[grants]]"
+    )
+    socket_access: str = _key(
+        "grants", "who else may connect to mechane.sock; grants: the users and groups that a grant names and "
+        "admin_group, everybody: any user of the host, who is refused then unless a grant fits",
+        choices=("grants", "everybody"),
+    )  # fmt: skip
+    admin_group: str = _key(
+        "", "group whose members administer: they may do everything; empty: socket_group, but once a grant names a "
+        "user or group of the host, mechane alone",
+    )  # fmt: skip
     nice: int = _key(
         -5, "scheduling priority of a node that is root, so that its guests' load does not delay its answers; "
         "guests and tools keep 0", low=-20, high=0,

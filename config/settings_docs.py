@@ -16,8 +16,9 @@ _HEAD = """\
 # the file named with --config.  Unknown keys are refused.
 """
 _GRANTS = """\
-# Who may do what, beside root and the group of mechane.sock.  One table for each grant:
-# identity     "*", "user:NAME", "uid:N", "group:NAME", "gid:N" (Unix sockets),
+# Who may do what, beside root, the node's own user and admin_group.  One table for each grant:
+# identity     "user:NAME", "uid:N", "group:NAME", "gid:N" (users of the host: they may connect to mechane.sock,
+#              supplementary groups count), "*" (whoever can connect),
 #              "cn:PATTERN", "dn:PATTERN", "issuer:PATTERN", "fingerprint:HEX" (TLS)
 # permissions  words such as "domain:start", "domain:read*", "domain:*", or "*" for everything
 # connections  shell pattern of connection URIs, default "*"

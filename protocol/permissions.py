@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 EQUAL_TO_ROOT = frozenset({"domain:exec", "domain:monitor", "domain:passthrough"})
 """Permissions that give the host away, or the guest (exec is root in it, and a container has the host's kernel);
 `domain:*` does not hold them, only their own name or `*`."""
+NO_ID = 0xFFFFFFFF
+"""What the kernel takes for "no user": a number of a user or group is less (chown(2))."""
 ANYBODY = "none"
 """The permission of calls that everybody connected may call."""
 _PERMISSION = re.compile(r"\*|[a-z_]+:(\*|[a-z_]+\*?)")
@@ -241,6 +243,15 @@ class Policy:
         )
         return Grants(rules, everything=everything)
 
+    def welcomes(self, identity: Identity, transport: str) -> bool:
+        """Return whether a client may stay: on mechane.sock whoever administers or has a grant, elsewhere all.
+
+        A TLS client's certificate was checked already; what it may not do is refused call by call.
+        """
+        if transport != "unix" or self._administers(identity):
+            return True
+        return any(fits(identity) for fits, _ in self._grants)
+
     def _administers(self, identity: Identity) -> bool:
         if identity.kind != "unix":
             return False
@@ -271,9 +282,28 @@ def _identity_test(pattern: str) -> Callable[[Identity], bool]:
     return lambda identity: identity.kind == "tls" and bool(match(getattr(identity, field)))
 
 
+def on_this_host(grants: Iterable[Grant]) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the uids and gids that grants name. May ask the name service: at start only.
+
+    `*` names nobody: it holds for whoever may connect anyway.
+
+    Raises:
+        SettingsError: a grant names a user or group that does not exist.
+    """
+    uids, gids = set(), set()
+    for grant in grants:
+        kind, _, value = grant.identity.partition(":")
+        if kind in ("uid", "user"):
+            uids.add(_number(value) if kind == "uid" else _uid_of(value))
+        elif kind in ("gid", "group"):
+            gids.add(_number(value) if kind == "gid" else _gid_of(value))
+    return frozenset(uids), frozenset(gids)
+
+
 def _number(text: str) -> int:
-    if not text.isdecimal():
-        raise SettingsError(f"grant: {text!r} is not a number", remedy="use user: or group: for names")
+    if not (text.isascii() and text.isdecimal() and int(text[:11]) < NO_ID):
+        raise SettingsError(f"grant: {text[:40]!r} is not the number of a user or group",
+                            remedy="use user: or group: for names")  # fmt: skip
     return int(text)
 
 

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...config.errors import Busy, OperationFailed
+from ...config.errors import Busy, MechaneError, OperationFailed, PermissionDenied
 from ...protocol.identity import Identity
 from ...protocol.limits import Limits
 from ...protocol.wire import session_error_frame
 from .listener import Listener, bind_unix
 from .loop import Loop
 from .peer import LoginNames, unix_identity
+from .places import Places
 from .reader import RECEIVE_BYTES
 from .session import CallHandler, Session
 from .sweep import Sweep
@@ -25,6 +26,7 @@ from .sweep import Sweep
 if TYPE_CHECKING:
     from ...protocol.catalogue import Catalogue
     from ...protocol.permissions import Policy
+    from .acl import Admitted
     from .tls import TlsFiles
 
 STOP_S = 5.0
@@ -61,7 +63,7 @@ class Gateway:
         self._wall = wall
         self._login_name = LoginNames()
         self._sessions: dict[int, Session] = {}
-        self._present: dict[str, int] = {}
+        self._places = Places()
         self._counters: dict[str, int] = {}
         self._number = 0
         self._listeners: list[Listener] = []
@@ -74,7 +76,8 @@ class Gateway:
         self._limits = {"unix": limits, "unix-ro": limits.for_read_only(), "tls": limits}
 
     def listen_unix(
-        self, path: Path, *, mode: int = 0o660, gid: int | None = None, read_only: bool = False
+        self, path: Path, *, mode: int = 0o660, gid: int | None = None, read_only: bool = False,
+        admitted: Admitted | None = None,
     ) -> None:  # fmt: skip
         """Listen on a Unix socket. Blocks on the file system only.
 
@@ -83,13 +86,14 @@ class Gateway:
             mode: permissions of the socket file.
             gid: its group; unchanged when None.
             read_only: offer only calls that get, read and search.
+            admitted: who may open it beside owner and group, for the mode 0660.
 
         Raises:
             Conflict: somebody listens there.
             OperationFailed: the system refuses.
         """
         transport = "unix-ro" if read_only else "unix"
-        sock = bind_unix(path, mode=mode, gid=gid)
+        sock = bind_unix(path, mode=mode, gid=gid, admitted=admitted, log=self.log)
 
         def accepted(client: socket.socket) -> None:
             self._accept_unix(client, transport)
@@ -114,7 +118,7 @@ class Gateway:
         sock = tls.bind_tcp(host, port)
 
         def done(client: socket.socket, identity: Identity) -> None:
-            refusal = self.admit("tls")
+            refusal = self.admit("tls", identity)
             session = self.enter(client, "tls", identity, tls.TlsSession)
             if refusal is not None:
                 session.refuse(refusal)
@@ -203,17 +207,24 @@ class Gateway:
     def forget(self, session: Session) -> None:
         """Take a client off the list."""
         if self._sessions.pop(session.id, None) is not None:
-            self._present[session.transport] -= 1
+            self._places.leave(session.transport, session.identity, everything=session.grants.everything)
 
-    def admit(self, transport: str) -> Busy | None:
-        """Return why no further client may come over a transport, or None."""
-        limit = self._limits[transport].clients
-        if self._present.get(transport, 0) < limit:
+    def admit(self, transport: str, identity: Identity) -> MechaneError | None:
+        """Return why this client may not come over a transport, or None."""
+        if not self._policy.welcomes(identity, transport):
+            self.count("refused")
+            return PermissionDenied(
+                f"{identity} has no grant on this node",
+                remedy="ask its administrator for one, or use mechane-ro.sock to read",
+            )  # fmt: skip
+        everything = self._policy.compile(identity, transport).everything
+        most = self._places.room(transport, identity, everything=everything, limit=self._limits[transport].clients)
+        if not most:
             return None
         self.count("refused")
         return Busy(
-            f"the node has {limit} clients on this socket", remedy="close one, or raise the limit clients",
-            what="clients", limit=limit,
+            f"the node has {most} clients on this socket, or of this user",
+            remedy="close one, or raise the limit clients", what="clients", limit=most,
         )  # fmt: skip
 
     def enter(
@@ -227,21 +238,21 @@ class Gateway:
             connected_at=self._wall(),
         )  # fmt: skip
         self._sessions[session.id] = session
-        self._present[transport] = self._present.get(transport, 0) + 1
+        self._places.enter(transport, identity, everything=session.grants.everything)
         self.count("accepted")
         session.open()
         return session
 
     def _accept_unix(self, client: socket.socket, transport: str) -> None:
-        refusal = self.admit(transport)
-        if refusal is not None:
-            with contextlib.suppress(OSError):  # gone already, or does not read
-                client.send(session_error_frame(refusal))
-            client.close()
-            return
         try:
             identity = unix_identity(client, self._login_name)
         except OSError:
+            client.close()
+            return
+        refusal = self.admit(transport, identity)
+        if refusal is not None:
+            with contextlib.suppress(OSError):  # gone already, or does not read
+                client.send(session_error_frame(refusal))
             client.close()
             return
         self.enter(client, transport, identity)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...config.errors import Conflict, OperationFailed
+from .acl import Admitted, admit
 from .loop import IN, Loop
 
 if TYPE_CHECKING:
@@ -53,13 +54,18 @@ def short_path(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def bind_unix(path: Path, *, mode: int, gid: int | None) -> socket.socket:
+def bind_unix(
+    path: Path, *, mode: int, gid: int | None, admitted: Admitted | None = None, log: logging.Logger | None = None
+) -> socket.socket:  # fmt: skip
     """Return a listening socket at `path`; may block on the file system, so only while starting.
 
     Args:
         path: where; its folder must exist.
         mode: permissions of the socket file.
         gid: its group; left as it is when None.
+        admitted: who else may open it; where the file system keeps no access lists everybody may then, and the
+            gateway alone refuses those without a grant.
+        log: where the latter is told.
 
     Raises:
         Conflict: somebody listens there, or it is no socket.
@@ -74,6 +80,8 @@ def bind_unix(path: Path, *, mode: int, gid: int | None) -> socket.socket:
         if gid is not None:
             os.chown(path, -1, gid)
         path.chmod(mode)
+        if admitted:
+            _admit(path, admitted, log)
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
@@ -82,6 +90,16 @@ def bind_unix(path: Path, *, mode: int, gid: int | None) -> socket.socket:
             path=str(path),
         ) from error  # fmt: skip
     return sock
+
+
+def _admit(path: Path, admitted: Admitted, log: logging.Logger | None) -> None:
+    try:
+        admit(path, admitted)
+    except OSError as error:
+        path.chmod(0o666)
+        if log is not None:
+            log.warning("gateway: %s can be opened by everybody: no access list there: %s; who has no grant is "
+                        "refused after connecting", path, error.strerror)  # fmt: skip
 
 
 def remove_stale(path: Path) -> None:

@@ -47,6 +47,7 @@ from ..runtime.loop_thread import LoopThread
 from ..services import Services
 from ..stores.sqlite import SqliteStore
 from . import loading
+from .access import access_of
 from .deadlines import CallDeadlines
 from .faults import fault_of, or_nothing
 from .notify import Notifier
@@ -116,7 +117,8 @@ class Node:
         )  # fmt: skip
         grants = [Grant.from_settings(entry) for entry in self.settings.grants]
         check_words(grants, self.catalogue)
-        policy = Policy(grants, administrators=(0, os.geteuid()), admin_gid=_gid_of(self.settings.node.socket_group))
+        self.access = access_of(self.settings.node, grants)
+        policy = Policy(grants, administrators=(0, os.geteuid()), admin_gid=self.access.admin_gid)
         self.gateway = Gateway(limits, self.router, policy=policy, catalogue=self.catalogue)
 
     # ---- start and stop
@@ -147,9 +149,11 @@ class Node:
             self.connections[uri].open_soon()
         adopting = self._adopt(loaded)
         self.executors.start()
-        gid = _gid_of(self.settings.node.socket_group)
+        access = self.access
         runtime = self.settings.runtime_dir
-        self.gateway.listen_unix(runtime / "mechane.sock", mode=0o660, gid=gid)
+        self.gateway.listen_unix(
+            runtime / "mechane.sock", mode=access.mode, gid=access.gid, admitted=access.admitted
+        )
         self.gateway.listen_unix(runtime / "mechane-ro.sock", mode=0o666, read_only=True)
         self._listen_tls()
         adopting.wait(ADOPT_WAIT_S)
@@ -326,12 +330,3 @@ def _raise_open_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _gid_of(group: str) -> int | None:
-    import grp
-
-    try:
-        return grp.getgrnam(group).gr_gid
-    except KeyError:
-        return None

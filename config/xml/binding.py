@@ -30,7 +30,7 @@ from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 from ..errors import XmlError
 from .children import Child, Lazy
 from .convert import describe
-from .extra import EXTRA, Extra, Problem
+from .extra import EXTRA, Extra, Problem, kept_nodes
 from .fields import DECOR, Body, Change, ChildField, Decor, Field, Raw, Refused, Space, View
 from .node import XmlNode, path_to
 from .writer import escape
@@ -270,7 +270,7 @@ class Element:
             view.declared = declared
             head += "".join(f" xmlns:{space.prefix}='{space.uri}'" for space in spaces)
         if extra is not None:
-            head += extra.write(inside, deeper, view)
+            head += extra.write(inside, deeper, view, kept_nodes(self, extra, view))
         if inside:
             out.append(f"{head}>{body}\n")
             out.extend(inside)

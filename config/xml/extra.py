@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .fields import View
+from .fields import Refused, View
 from .node import XmlNode
 from .writer import escape, quote, write_node
 
@@ -36,15 +37,18 @@ class Extra:
 
     __hash__ = None  # type: ignore[assignment]  # mutable
 
-    def write(self, inside: list[str], indent: str, view: View) -> str:
-        """Append the elements to `inside` and return the attributes.  Without secrets unless secure."""
+    def write(self, inside: list[str], indent: str, view: View, nodes: Sequence[XmlNode]) -> str:
+        """Append those elements that `nodes` names to `inside` and return the attributes.
+
+        Without secrets unless secure.
+        """
         head = "".join(f" {name}='{quote(value)}'" for name, value in self.xmlns.items())
         for name, value in self.attrs.items():
             if view.secure or not is_secret_name(name):
                 head += f" {name}='{quote(value)}'"
         if self.text:
             inside.append(f"{indent}{escape(self.text)}\n")
-        for node in self.nodes:
+        for node in nodes:
             write_node(node if view.secure else without_secrets(node), inside, indent)
         return head
 
@@ -54,6 +58,27 @@ class Extra:
         made.attrs, made.nodes, made.xmlns = dict(self.attrs), list(self.nodes), dict(self.xmlns)
         made.text = self.text
         return made
+
+
+def kept_nodes(element: Any, extra: Extra, view: View) -> list[XmlNode]:
+    """Return what is written of an element's unknown children.
+
+    A second element of a name that may be there once is left out when the first is not written: it would be read
+    as the first next time, and what was checked is what the first says.
+    """
+    return [node for node in extra.nodes if node.key not in element._kids or not _stands_in(element, node, view)]
+
+
+def _stands_in(element: Any, node: XmlNode, view: View) -> bool:
+    field = element._kids[node.key]
+    value = element.__dict__.get(field.name)
+    hidden = (field.secret or field.live_only) and view.hides(field)
+    if value is not None and field.is_set(value) and not hidden:
+        return False
+    try:
+        return bool(field.take({}, node))
+    except Refused:
+        return True
 
 
 _SECRET_NAMES = ("passwd", "password", "passphrase", "secretvalue")

@@ -7,8 +7,8 @@ from typing import Any
 
 from .binding import Element
 from .children import Child
-from .extra import EXTRA, Extra
-from .fields import DECOR, Change, Field
+from .extra import EXTRA, Extra, kept_nodes
+from .fields import DECOR, Change, Field, View
 from .node import XmlNode, steps
 
 
@@ -41,7 +41,7 @@ def count_unknown(model: Element) -> int:
         elif isinstance(value, list):
             count += sum(count_unknown(item) for item in value if isinstance(item, Element))
         elif isinstance(value, Extra):
-            count += len(value.attrs) + len(value.nodes) + bool(value.text)
+            count += len(value.attrs) + len(kept_nodes(model, value, View())) + bool(value.text)
         elif isinstance(value, dict):
             count += sum(len(rest.attrs) + len(rest.children) for rest in value.values())
     return count
@@ -54,7 +54,7 @@ def list_unknown(model: Element, root: str) -> list[str]:
         extra: Extra | None = element.__dict__.get(EXTRA)
         if extra is not None:
             unknown.extend(f"{path}/@{name}" for name in extra.attrs)
-            unknown.extend(f"{path}/{step}" for step in steps(extra.nodes))
+            unknown.extend(f"{path}/{step}" for step in steps(kept_nodes(element, extra, View())))
             if extra.text:
                 unknown.append(f"{path}/text()")
         for (name, index), rest in element.__dict__.get(DECOR, {}).items():

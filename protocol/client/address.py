@@ -59,7 +59,7 @@ def refused(path: str, error: OSError) -> ConnectionLost | PermissionDenied:
     if isinstance(error, PermissionError):
         return PermissionDenied(
             f"the node's socket {path} may not be opened",
-            remedy="ask for membership of the group mechane, or use mechane-ro.sock to read",
+            remedy="ask for a grant or for membership of the group mechane, or use mechane-ro.sock to read",
             socket=path,
         )
     missing = isinstance(error, FileNotFoundError | NotADirectoryError)
