@@ -110,7 +110,7 @@ def _fill_iothreads(domain: Domain) -> None:
 
 def _fill_boot(domain: Domain) -> None:
     """A machine that says nothing boots from its first hard disk."""
-    boots_by_device = any(device.boot is not None for device in domain.devices.every())
+    boots_by_device = any(device.boot is not None and device.boot.order is not None for device in domain.devices.every())
     if domain.os.type.name == "hvm" and not domain.os.boots and not boots_by_device and not domain.bootloader:
         domain.os.boots = [BootDevice(dev="hd")]
 
