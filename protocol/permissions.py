@@ -153,6 +153,15 @@ class Grants:
             rule = self._find(permission)
         return rule is not False
 
+    def everywhere(self, permission: str) -> bool:
+        """Return whether the session has a permission on every domain there is, so that none needs a look."""
+        if self.everything:
+            return True
+        rule = self._memo.get(permission)
+        if rule is None:
+            rule = self._find(permission)
+        return rule is True
+
     def _find(self, permission: str) -> tuple[tuple[Match, Match], ...] | bool:
         rule = self._resolve(permission)
         self._memo[permission] = rule

@@ -75,6 +75,8 @@ class Cell:
             self.snapshot = after
             if after is not before and self.page is not None:
                 self.page.changed()
+                if after.id != before.id:
+                    self.page.census.changed(after.uuid)
             for change in changes:
                 self._log.append(self._event(after, change))
             watchers = list(self._watchers) if after is not before and self._watchers else ()

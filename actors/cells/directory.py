@@ -18,6 +18,7 @@ from ...config.errors import AmbiguousName, DomainExists, NoDomain
 from ..runtime.mailbox import Mailbox
 from ..runtime.supervision import RestartWindow
 from .cell import Cell
+from .census import Census, Noted
 from .page import PREFIXES, Page, page_number
 
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\Z")
@@ -26,8 +27,8 @@ _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f
 class Entry:
     """One domain: cell, mailbox, actor, and what only its actor changes."""
 
-    __slots__ = ("_visible", "actor", "cell", "cleaned", "holder", "leaving", "mailbox", "owner", "owner_version",
-                 "record", "stats", "stored_version", "window", "xml_version")  # fmt: skip
+    __slots__ = ("_visible", "actor", "cell", "cleaned", "holder", "leaving", "mailbox", "noted", "owner",
+                 "owner_version", "record", "stats", "stored_version", "window", "xml_version")  # fmt: skip
 
     def __init__(self, cell: Cell, mailbox: Mailbox[Any], *, visible: bool) -> None:
         self.cell = cell
@@ -37,6 +38,8 @@ class Entry:
         self.cleaned = 0
         """The last incarnation of which nothing is left on the host; where it is not the cell's, a start cleans up."""
         self._visible = visible
+        self.noted: Noted | None = None
+        """What the census counted of it."""
         self.leaving = False
         """Whether it is a transient domain whose guest has ended: it goes as soon as that is cleaned up."""
         self.stored_version = 0
@@ -61,6 +64,7 @@ class Entry:
         self.leaving = self.leaving and not visible
         if self.cell.page is not None:
             self.cell.page.changed()
+            self.cell.page.census.changed(self.uuid)
 
     @property
     def uuid(self) -> str:
@@ -89,7 +93,8 @@ class Directory:
         self._lock = threading.Lock()
         self._by_uuid: dict[str, Entry] = {}
         self._by_name: dict[str, tuple[Entry, ...]] = {}
-        self._pages = tuple(Page() for _ in PREFIXES)
+        self.census = Census(self._by_uuid)
+        self._pages = tuple(Page(self.census) for _ in PREFIXES)
 
     def find(self, reference: str, connection: str | None = None) -> Entry:
         """Return the entry that a UUID, a name or an id names.
@@ -128,8 +133,8 @@ class Directory:
         """Return the entry of the running domain with this id."""
         found = [
             entry
-            for entry in list(self._by_uuid.values())
-            if entry.cell.snapshot.id == number and (connection is None or entry.connection == connection)
+            for entry in self.census.with_id(number)
+            if entry.visible and (connection is None or entry.connection == connection)
         ]
         if len(found) == 1:
             return found[0]
@@ -156,6 +161,7 @@ class Directory:
             self._by_name[snapshot.name] = (*self._by_name.get(snapshot.name, ()), entry)
             entry.cell.page = self._page(snapshot.uuid)
             entry.cell.page.add(snapshot.uuid)
+            self.census.add(entry)
 
     def load(self, entries: list[Entry]) -> None:
         """Add many entries at start, of which the store says that they are distinct."""
@@ -170,6 +176,8 @@ class Directory:
                 by_page[page].append(uuid)
             for page, uuids in by_page.items():
                 page.fill(uuids)
+            for entry in entries:
+                self.census.add(entry)
 
     def _page(self, uuid: str) -> Page:
         return self._pages[page_number(uuid)]
@@ -216,6 +224,7 @@ class Directory:
             del self._by_uuid[snapshot.uuid]
             self._drop_name(entry, snapshot.name)
             self._page(snapshot.uuid).remove(snapshot.uuid)
+            self.census.remove(entry)
 
     def page(self, after: str | None = None, limit: int | None = None) -> list[Entry]:
         """Return visible entries in the order of their UUIDs, from behind `after`."""

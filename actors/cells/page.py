@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .census import Census
     from .directory import Entry
 
 PREFIXES = tuple(f"{byte:02x}" for byte in range(256))
@@ -29,9 +30,11 @@ def page_number(uuid: str) -> int:
 class Page:
     """One page. `add` and `remove` under the directory's lock, the rest on any thread."""
 
-    __slots__ = ("_kept", "_token", "_uuids")
+    __slots__ = ("_kept", "_token", "_uuids", "census")
 
-    def __init__(self) -> None:
+    def __init__(self, census: Census) -> None:
+        self.census = census
+        """Told when a domain's id or visibility changes."""
         self._uuids: list[str] = []
         self._token = object()
         self._kept: tuple[object, int, bytes] | None = None

@@ -359,17 +359,15 @@ class Supervisor(LoopActor, Definitions, Discovery):
 
     def describe(self, grants: Grants | None = None) -> dict[str, Any]:
         """Return the `ConnectionInfo` map, counting only domains that `grants` may see; any thread."""
-        mine = [e.cell.snapshot for e in self.services.directory.all() if e.visible and e.connection == self.uri.text]
-        if grants is not None and not grants.everything:
-            mine = [one for one in mine if grants.may("domain:getattr", one.connection, one.name)]
+        domains, running = self.services.directory.census.seen(self.uri.text, grants)
         shown: dict[str, Any] = {
             "uri": self.uri.text,
             "kind": self.kind,
             "state": self.state,
             "version": self.info.version,
             "scope": str(self.driver.scope) if self.driver else "host",
-            "domains": len(mine),
-            "running": sum(1 for s in mine if s.active),
+            "domains": domains,
+            "running": running,
             "capabilities": sorted(self.driver.capabilities) if self.driver else [],
         }
         if self.error is not None:
