@@ -6,9 +6,7 @@ result. None of them may wait; get_info reads /proc/PID/stat and nothing else.
 
 from __future__ import annotations
 
-import fnmatch
 import platform
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +21,7 @@ from ..router.pending import Client
 from .view import View
 
 Args = dict[str, Any]
+_STATES = frozenset(State)
 SLICE = 512
 """Records joined at once: some 150 KiB, below 0.1 ms under the GIL (measured)."""
 
@@ -78,8 +77,11 @@ def describe_call(spec: CallSpec) -> Args:
 
 def list_calls(view: View, client: Client, args: Args) -> bytes:
     """Answer session.list_calls."""
-    prefix = args["prefix"]
-    return pack([describe_call(spec) for spec in view.catalogue if spec.name.startswith(prefix)])
+    packed, prefix = view.packed_calls, args["prefix"]
+    if not packed:
+        packed.update((spec.name, pack(describe_call(spec))) for spec in view.catalogue)
+    found = [call for name, call in packed.items() if name.startswith(prefix)]
+    return b"".join([array_head(len(found)), *found])
 
 
 def connection_list(view: View, client: Client, args: Args) -> bytes:
@@ -117,7 +119,7 @@ def domain_list(view: View, client: Client, args: Args) -> list[bytes]:
         raise InvalidArgument("limit must be 1 to 100000", remedy="ask for pages", path="params.limit", value=limit)
     if args["connection"] is not None:
         find_connection(view, args["connection"])
-    keep = _filter_of(client, args)
+    keep = _filter_of(view, client, args)
     after = _page_mark(args["after"])
     if keep is None and after is None and limit is None:
         pages = list(view.directory.packed())
@@ -147,13 +149,13 @@ def array_head(length: int) -> bytes:
     return b"\xdc" + length.to_bytes(2, "big") if length < 65536 else b"\xdd" + length.to_bytes(4, "big")
 
 
-def _filter_of(client: Client, args: Args) -> Callable[[Entry], bool] | None:
-    tests: list[Callable[[Any], bool]] = []
+def _filter_of(view: View, client: Client, args: Args) -> Callable[[Entry], bool] | None:
+    tests: list[Callable[[Any], object]] = []
     if (connection := args["connection"]) is not None:
         tests.append(lambda s: s.connection == connection)
     if (states := args["states"]) is not None:
         for index, word in enumerate(states):
-            if word not in list(State):
+            if word not in _STATES:
                 raise InvalidArgument(
                     f"{word!r} is no state", remedy=f"use {', '.join(State)}", path=f"params.states[{index}]",
                     value=word, allowed=[state.value for state in State],
@@ -164,10 +166,10 @@ def _filter_of(client: Client, args: Args) -> Callable[[Entry], bool] | None:
         if (value := args[name]) is not None:
             tests.append(_equals(name, value))
     if (pattern := args["pattern"]) is not None:
-        match = re.compile(fnmatch.translate(pattern)).match
-        tests.append(lambda s: match(s.name) is not None)
+        match = view.patterns.matcher(pattern)
+        tests.append(lambda s: match(s.name))
     grants = client.grants
-    if not grants.everything:
+    if not grants.everywhere("domain:getattr"):
         tests.append(lambda s: grants.may("domain:getattr", s.connection, s.name))
     if not tests:
         return None
@@ -304,7 +306,7 @@ def event_filter(view: View, client: Client, args: Args) -> EventFilter:
         uuid = seen(view, client, args["domain"], args.get("connection")).uuid
     grants = client.grants
     may = None
-    if not grants.everything:
+    if not grants.everywhere("domain:getattr"):
 
         def may(event: Any) -> bool:
             name = event.get("name")

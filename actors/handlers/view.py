@@ -11,6 +11,7 @@ from ...protocol.catalogue import Catalogue
 from ...protocol.limits import Limits
 from ..cells.directory import Directory
 from ..events.journal import Journal
+from .patterns import Patterns
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,3 +26,6 @@ class View:
     connections: Mapping[str, Any]
     limits: Callable[[], Limits]
     clock: Callable[[], float] = field(default=time.monotonic)
+    patterns: Patterns = field(default_factory=Patterns)
+    packed_calls: dict[str, bytes] = field(default_factory=dict)
+    """What session.list_calls says of each call, once it was asked."""

@@ -28,7 +28,7 @@ def domain_list(
         active: only running ones (true) or only those that do not run (false).
         persistent: only defined ones (true) or only transient ones (false).
         autostart: only those that start with the node (true), or that do not (false).
-        pattern: only names that match this shell pattern (*, ?, [abc]).
+        pattern: only names that match this shell pattern (*, ?, [abc]); at most 255 characters, 16 stars, 16 sets.
         limit: at most this many, 1 to 100000.
         after: only UUIDs greater than this one: the last UUID of the page before.
     """
