@@ -98,7 +98,7 @@ class Gateway:
         def accepted(client: socket.socket) -> None:
             self._accept_unix(client, transport)
 
-        self._add(Listener(sock, accepted, self.loop, self.log, name=str(path), path=path))
+        self._add(Listener(sock, accepted, self.loop, self.log, name=str(path), path=path, aside=read_only))
 
     def listen_tls(self, host: str, port: int, files: TlsFiles) -> int:
         """Listen for TLS clients with certificates; returns the port. May ask the name service.

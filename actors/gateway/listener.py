@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LONGEST_PATH = 107
 """Bytes of sun_path without the final zero (unix(7))."""
 BACKLOG = 512
-ACCEPTS_PER_TURN = 64
+ACCEPTS_PER_TURN, ACCEPTS_ASIDE = 64, 8
 PAUSE_S = 1.0
 
 
@@ -134,7 +134,7 @@ class Listener:
 
     def __init__(
         self, sock: socket.socket, accepted: Callable[[socket.socket], None], loop: Loop, log: logging.Logger,
-        *, name: str, path: Path | None = None,
+        *, name: str, path: Path | None = None, aside: bool = False,
     ) -> None:  # fmt: skip
         """Prepare; `open` starts accepting.
 
@@ -145,6 +145,7 @@ class Listener:
             log: where exhaustion is told, once for each time.
             name: for messages.
             path: the socket file, removed at the end while it is ours.
+            aside: its clients must not delay those of others.
         """
         self.name = name
         self.sock = sock
@@ -152,6 +153,7 @@ class Listener:
         self._loop = loop
         self._log = log
         self._path = path
+        self._aside = aside
         self._inode = path.stat().st_ino if path else 0
         self._paused = False
         self._open = False
@@ -159,7 +161,7 @@ class Listener:
     def open(self) -> None:
         """Begin to accept; gateway thread."""
         self._open = True
-        self._loop.add(self.sock.fileno(), IN, self._on_event)
+        self._loop.add(self.sock.fileno(), IN, self._on_event, aside=self._aside)
 
     def close(self) -> None:
         """Stop accepting and remove the socket file; gateway thread, or any when never opened."""
@@ -173,7 +175,7 @@ class Listener:
                     self._path.unlink()
 
     def _on_event(self, _mask: int) -> None:
-        for _ in range(ACCEPTS_PER_TURN):
+        for _ in range(ACCEPTS_ASIDE if self._aside else ACCEPTS_PER_TURN):
             try:
                 client, _address = self.sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -198,4 +200,4 @@ class Listener:
 
     def _resume(self) -> None:
         if self._open:
-            self._loop.add(self.sock.fileno(), IN, self._on_event)
+            self._loop.add(self.sock.fileno(), IN, self._on_event, aside=self._aside)

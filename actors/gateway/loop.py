@@ -9,6 +9,7 @@ Guarantees:
 - A socket given to `close_later` is closed after the turn, so that its number cannot be
   given to a new client while events of the old one are still in hand.
 - Whoever asked for `soon` gets one go each turn, with all descriptors in between.
+- Descriptors added `aside` and what was handed to `aside_soon` share a bounded part of each turn (aside.py).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from .aside import Aside
 from .poller import Poller
 
 IN = select.EPOLLIN
@@ -55,7 +57,10 @@ class Loop:
         self._epoll = select.epoll()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake_fd, IN)
-        self._handlers: dict[int, Handler] = {self._wake_fd: self._woken}
+        self._aside = Aside(log)
+        self._aside_ready = False
+        self._epoll.register(self._aside, IN)
+        self._handlers: dict[int, Handler] = {self._wake_fd: self._woken, self._aside.fileno(): self._aside_has}
         self._calls: deque[Callable[[], None]] = deque()
         self._wake_asked = False
         self._ready: list[Callable[[], None]] = []
@@ -73,18 +78,26 @@ class Loop:
             with contextlib.suppress(OSError):  # full counter: awake already; closed: nobody to wake
                 os.eventfd_write(self._wake_fd, 1)
 
-    def add(self, fd: int, mask: int, handler: Handler) -> None:
-        """Watch a descriptor, level-triggered."""
+    def add(self, fd: int, mask: int, handler: Handler, *, aside: bool = False) -> None:
+        """Watch a descriptor, level-triggered; `aside`: it must not delay the others."""
+        if aside:
+            self._aside.add(fd, mask, handler)
+            return
         self._epoll.register(fd, mask)
         self._handlers[fd] = handler
 
     def change(self, fd: int, mask: int) -> None:
         """Watch a descriptor for something else."""
+        if fd in self._aside:
+            self._aside.change(fd, mask)
+            return
         self._epoll.modify(fd, mask)
 
     def remove(self, fd: int) -> None:
         """Watch a descriptor no longer; nothing happens when it is not watched."""
-        if self._handlers.pop(fd, None) is not None:
+        if fd in self._aside:
+            self._aside.remove(fd)
+        elif self._handlers.pop(fd, None) is not None:
             with contextlib.suppress(OSError):  # closed by its owner: the kernel dropped it already
                 self._epoll.unregister(fd)
 
@@ -95,6 +108,10 @@ class Loop:
     def soon(self, function: Callable[[], None]) -> None:
         """Run a function in the next turn, after the descriptors."""
         self._ready.append(function)
+
+    def aside_soon(self, function: Callable[[], None]) -> None:
+        """Run a function in a later turn, in the share of those who must not delay the others."""
+        self._aside.soon(function)
 
     def later(self, delay_s: float, function: Callable[[], None]) -> None:
         """Run a function once, `delay_s` seconds from now."""
@@ -110,6 +127,7 @@ class Loop:
         if not self._closed:
             self._closed = True
             self._close_all()
+            self._aside.close()
             self._epoll.close()
             os.close(self._wake_fd)
 
@@ -133,17 +151,23 @@ class Loop:
                     self._run_all(ready)
                 if self._timers:
                     self._run_timers()
+                if self._aside_ready or self._aside.waiting:
+                    self._aside_ready = False
+                    self._aside.run()
                 if self._closing:
                     self._close_all()
         finally:
             self.close()
 
     def _timeout_s(self) -> float:
-        if self._ready or self._calls:
+        if self._ready or self._calls or self._aside.waiting:
             return 0.0
         if self._timers:
             return min(max(self._timers[0][0] - self.clock(), 0.0), LONGEST_WAIT_S)
         return LONGEST_WAIT_S
+
+    def _aside_has(self, _mask: int) -> None:
+        self._aside_ready = True
 
     def _woken(self, _mask: int) -> None:
         with contextlib.suppress(BlockingIOError):  # read by an earlier turn

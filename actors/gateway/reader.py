@@ -7,11 +7,13 @@ Guarantees:
 - A message is measured before its rest is taken: nothing above `frame_bytes` is ever kept,
   and half a message is kept for at most `half_frame_s`.
 - Bytes that are no protocol end this client, with a last `session.error`, and no other.
-- In one turn at most `MESSAGES_PER_TURN` messages of a client are served.
+- A client's turn ends after `TURN_S` or `MESSAGES_PER_TURN` messages, whichever comes first; only one message is
+  ever served past that. Clients who are served behind others have shorter turns, so that more of them get one.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from msgpack.exceptions import UnpackException
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
     from .session import Owner, Session
 
 MESSAGES_PER_TURN = 256
-RECEIVE_BYTES = 262144
+TURN_S, TURN_BEHIND_S = 0.001, 0.00025
+RECEIVE_BYTES, RECEIVE_BEHIND_BYTES = 262144, 65536
 LARGE_BYTES = 65536
 """A decoder that held more than this is not used again, since its buffer never shrinks."""
 MOST_DECODERS = 8
@@ -52,13 +55,15 @@ class Reader:
 
     __slots__ = (
         "__weakref__", "_end", "_frame_bytes", "_large", "_leftover", "_owner", "_partial_since", "_pool",
-        "_position", "_scheduled", "_session", "_unpacker",
+        "_position", "_scheduled", "_session", "_turn_s", "_unpacker", "_view",
     )  # fmt: skip
 
     def __init__(self, session: Session, owner: Owner) -> None:
         self._session = session
         self._owner = owner
         self._frame_bytes = session.limits.frame_bytes
+        self._turn_s = TURN_BEHIND_S if session.behind else TURN_S
+        self._view = owner.buffer[: RECEIVE_BEHIND_BYTES if session.behind else RECEIVE_BYTES]
         self._partial_since: float | None = None
         self._leftover = False
         self._scheduled = False
@@ -87,7 +92,7 @@ class Reader:
         if self._leftover:
             return  # its turn comes with `resume`; the kernel keeps the rest
         session = self._session
-        view = self._owner.buffer
+        view = self._view
         try:
             size = session.receive_into(view)
         except session.again:
@@ -122,7 +127,7 @@ class Reader:
         """Go on with messages that are decoded only in part, in the next turn."""
         if self._leftover and not self._scheduled:
             self._scheduled = True
-            self._owner.loop.soon(self._go_on)
+            self._session.soon(self._go_on)
 
     def _go_on(self) -> None:
         self._scheduled = False
@@ -142,6 +147,7 @@ class Reader:
         tell, request, longest = decoder.tell, self._request, self._frame_bytes
         room = session.limits.outbox_pause_bytes
         position, count = self._position, 0
+        clock, until = time.perf_counter, time.perf_counter() + self._turn_s
         answers: list[bytes] = []
         try:
             for message in decoder:
@@ -157,7 +163,7 @@ class Reader:
                         room -= len(answer)
                 else:
                     self._notification(message)
-                if count >= MESSAGES_PER_TURN or room < 0 or session.closed:
+                if count >= MESSAGES_PER_TURN or clock() >= until or room < 0 or session.closed:
                     self._leftover = True
                     break
         finally:

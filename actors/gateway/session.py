@@ -16,6 +16,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...config.errors import Busy, ConnectionLost, MechaneError
@@ -82,8 +83,8 @@ class Session:
     __slots__ = (
         "_drained", "_flush_asked", "_linger_until", "_lingering",
         "_lock", "_mask", "_outbox", "_outbox_size", "_owner",
-        "_reader", "_sock", "_stream_number", "calls", "client_name", "closed", "connected_at", "grants",
-        "id", "identity", "in_flight", "limits", "read_only", "streams", "transport",
+        "_reader", "_sock", "_stream_number", "behind", "calls", "client_name", "closed", "connected_at", "grants",
+        "id", "identity", "in_flight", "limits", "read_only", "soon", "streams", "transport",
     )  # fmt: skip
     direct = True
     """Whether any thread may write to the socket; not with TLS, whose objects have one owner."""
@@ -109,6 +110,9 @@ class Session:
         self.id = number
         self.transport = transport
         self.read_only = transport == "unix-ro"
+        self.behind = self.read_only or not grants.everything
+        """Whether it is served after those who may do everything, and shares their leisure with its like."""
+        self.soon = owner.loop.aside_soon if self.behind else owner.loop.soon
         self.identity = identity
         self.grants = grants
         self.limits = limits
@@ -133,7 +137,7 @@ class Session:
 
     def open(self) -> None:
         """Begin to serve the client; gateway thread."""
-        self._owner.loop.add(self._sock.fileno(), self._mask, self._on_event)
+        self._owner.loop.add(self._sock.fileno(), self._mask, self._on_event, aside=self.behind)
 
     def send(self, frame: bytes) -> None:
         """Send a frame, now or when the client has read what waits; any thread, never blocks."""
@@ -161,7 +165,7 @@ class Session:
             if self._flush_asked:
                 return
             self._flush_asked = True
-        self._owner.loop.call(self._flush)
+        self._owner.loop.call(partial(self.soon, self._flush) if self.behind else self._flush)
 
     def __str__(self) -> str:
         return f"client {self.id} ({self.identity})"
@@ -183,7 +187,7 @@ class Session:
             if self._flush_asked:
                 return
             self._flush_asked = True
-        self._owner.loop.call(self._flush)
+        self._owner.loop.call(partial(self.soon, self._flush) if self.behind else self._flush)
 
     def outbox_bytes(self) -> int:
         """Return the bytes that wait to be read by the client; any thread."""
@@ -301,7 +305,7 @@ class Session:
 
     def _on_event(self, mask: int) -> None:
         if mask & OUT:
-            self._owner.loop.soon(self._flush)  # calls that came in this turn go before what is long
+            self.soon(self._flush)  # calls that came in this turn go before what is long
         if mask & IN:
             if self._lingering:
                 self._discard()
@@ -332,7 +336,8 @@ class Session:
                 self._owner.loop.call(self.gone)
                 return
         if self._lingering and not self._outbox:
-            self._finish_writing()
+            with contextlib.suppress(OSError):  # gone meanwhile
+                self._sock.shutdown(socket.SHUT_WR)
         self.update_mask()
         if self._drained or self.streams:
             self._run_drained()
@@ -382,10 +387,6 @@ class Session:
             callback()
         for stream in list(self.streams.values()):
             stream.update()
-
-    def _finish_writing(self) -> None:
-        with contextlib.suppress(OSError):  # gone meanwhile
-            self._sock.shutdown(socket.SHUT_WR)
 
     def _discard(self) -> None:
         """Read and drop what a client that is being closed still sends, until it closes too."""

@@ -105,7 +105,8 @@ class Node:
     def _wire(self) -> None:
         limits, workers = self.services.limits, self.settings.workers
         self.executors = Executors(
-            PriorityMailbox("high", limits.router_length), PriorityMailbox("low", limits.router_length),
+            PriorityMailbox("high", limits.router_length),
+            PriorityMailbox("low", limits.router_length, behind_at_once=max(1, workers.min_workers // 2)),
             lambda call: self.router.handle(call), prio_workers=workers.prio_workers,
             min_workers=workers.min_workers, max_workers=workers.max_workers,
         )  # fmt: skip

@@ -19,10 +19,11 @@ from .pending import PendingCall
 class Lane:
     """The waiting calls of one client."""
 
-    __slots__ = ("calls", "client", "taken")
+    __slots__ = ("behind", "calls", "client", "taken")
 
-    def __init__(self, client: int) -> None:
+    def __init__(self, client: int, *, behind: bool) -> None:
         self.client = client
+        self.behind = behind
         self.calls: deque[PendingCall] = deque()
         self.taken = False
 
@@ -30,12 +31,15 @@ class Lane:
 class PriorityMailbox:
     """Lanes of one class, and how many calls wait in all."""
 
-    def __init__(self, name: str, limit: int) -> None:
+    def __init__(self, name: str, limit: int, *, behind_at_once: int = 1) -> None:
         self.name = name
         self.limit = limit
+        self.behind_at_once = behind_at_once
         self._lock = threading.Lock()
         self._lanes: dict[int, Lane] = {}
         self._ready: deque[Lane] = deque()
+        self._ready_behind: deque[Lane] = deque()
+        self._taken_behind = 0
         self.depth = 0
         self.taken = 0
         self.served = 0
@@ -46,40 +50,50 @@ class PriorityMailbox:
         Raises:
             Busy: too many calls wait.
         """
-        key = call.client.id
+        key, behind = call.client.id, call.client.behind
+        limit = self.limit * 3 // 4 if behind else self.limit
         with self._lock:
-            if self.depth >= self.limit:
+            if self.depth >= limit:
                 raise Busy(f"the node's {self.name} mailbox is full", remedy="try again", what=self.name,
-                           limit=self.limit)  # fmt: skip
+                           limit=limit)  # fmt: skip
             lane = self._lanes.get(key)
             if lane is None:
-                lane = self._lanes[key] = Lane(key)
+                lane = self._lanes[key] = Lane(key, behind=behind)
             if not lane.calls and not lane.taken:
-                self._ready.append(lane)
+                self._queue_of(lane).append(lane)
             lane.calls.append(call)
             self.depth += 1
 
     def take(self) -> tuple[Lane, PendingCall] | None:
         """Take the next client's lane with its first call, or None."""
         with self._lock:
-            if not self._ready:
+            if self._ready:
+                lane = self._ready.popleft()
+            elif self._ready_behind and self._taken_behind < self.behind_at_once:
+                lane = self._ready_behind.popleft()
+                self._taken_behind += 1
+            else:
                 return None
-            lane = self._ready.popleft()
             lane.taken = True
             self.depth -= 1
             self.taken += 1
             return lane, lane.calls.popleft()
 
     def give_back(self, lane: Lane) -> bool:
-        """Give a lane back after its call was handed on; True when more waits in it."""
+        """Give a lane back after its call was handed on; True when somebody shall take once more."""
         with self._lock:
             lane.taken = False
             self.served += 1
+            if lane.behind:
+                self._taken_behind -= 1
             if lane.calls:
-                self._ready.append(lane)
+                self._queue_of(lane).append(lane)
                 return True
             self._lanes.pop(lane.client, None)
-            return False
+            return lane.behind and bool(self._ready_behind)  # one who was not let through may go now
+
+    def _queue_of(self, lane: Lane) -> deque[Lane]:
+        return self._ready_behind if lane.behind else self._ready
 
     def holds(self, client: int) -> bool:
         """Whether a call of this client waits or is being handed on."""

@@ -28,6 +28,7 @@ class Client(Protocol):
     grants: Grants
     closed: bool
     read_only: bool
+    behind: bool
 
     def send(self, frame: bytes, /) -> None:
         """Send a frame; any thread, never waits."""

@@ -1,12 +1,14 @@
 """The router's mailboxes: fair lanes, order for each client, no call forgotten."""
 
 import threading
+import types
 from typing import Any
 
 import pytest
 
 from mechane.actors.router.executors import Executors
 from mechane.actors.router.mailboxes import PriorityMailbox
+from mechane.actors.router.router import Router
 from mechane.config.errors import Busy
 from mechane.tests.support.wait import wait_until
 
@@ -14,8 +16,9 @@ from mechane.tests.support.wait import wait_until
 class Client:
     """A client with a number."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, behind: bool = False) -> None:
         self.id = number
+        self.behind = behind
 
 
 class Call:
@@ -26,6 +29,16 @@ class Call:
     def __init__(self, client: Client, number: int) -> None:
         self.client = client
         self.number = number
+
+
+def test_nobody_guesses_what_a_long_name_was_meant_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_words: object) -> list[str]:
+        raise AssertionError("difflib on a long name")
+
+    router: Any = types.SimpleNamespace(_routes={"session.ping": None})
+    assert Router._unknown(router, "session.pin").remedy == "did you mean session.ping?"
+    monkeypatch.setattr("difflib.get_close_matches", refuse)
+    assert Router._unknown(router, "session.pin" * 6).remedy == "session.list_calls lists them"
 
 
 def test_clients_take_turns() -> None:
@@ -61,6 +74,50 @@ def test_a_full_mailbox_says_so() -> None:
     with pytest.raises(Busy) as refused:
         box.put(Call(Client(2), 0))  # type: ignore[arg-type]  # as above
     assert refused.value.details["what"] == "low"
+
+
+def test_who_reads_goes_behind_who_administers() -> None:
+    box = PriorityMailbox("high", 100)
+    for number in range(3):
+        box.put(Call(Client(number, behind=True), 0))  # type: ignore[arg-type]  # as above
+    first = box.take()
+    assert first is not None and first[1].client.id == 0
+    assert box.take() is None, "readers had more than their executor"
+    box.put(Call(Client(9), 0))  # type: ignore[arg-type]  # as above
+    second = box.take()
+    assert second is not None and second[1].client.id == 9, "a reader went first"
+    assert not box.give_back(second[0])
+    assert box.give_back(first[0]), "nobody is told that the next reader may go"
+    third = box.take()
+    assert third is not None and third[1].client.id == 1
+
+
+def test_readers_leave_a_quarter_of_the_mailbox() -> None:
+    box = PriorityMailbox("high", 8)
+    for number in range(6):
+        box.put(Call(Client(number, behind=True), 0))  # type: ignore[arg-type]  # as above
+    with pytest.raises(Busy):
+        box.put(Call(Client(7, behind=True), 0))  # type: ignore[arg-type]  # as above
+    box.put(Call(Client(8), 0))  # type: ignore[arg-type]  # as above
+
+
+def test_executors_serve_every_reader_in_the_end() -> None:
+    served: list[tuple[int, int]] = []
+    pool = Executors(
+        PriorityMailbox("high", 10**6), PriorityMailbox("low", 10**6),
+        lambda call: served.append((call.client.id, call.number)),  # type: ignore[attr-defined]  # a double's number
+        prio_workers=3, min_workers=2, max_workers=2,
+    )  # fmt: skip
+    pool.start()
+    try:
+        for number in range(200):
+            for reader in range(20):
+                pool.submit_high(Call(Client(reader, behind=reader % 5 != 0), number))  # type: ignore[arg-type]  # as above
+        wait_until(lambda: len(served) == 4000, 20, "all calls")
+        for reader in range(20):
+            assert [number for who, number in served if who == reader] == list(range(200))
+    finally:
+        pool.stop()
 
 
 def test_executors_keep_each_clients_order_and_lose_nothing() -> None:
