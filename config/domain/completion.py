@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ..xml.binding import PLAIN, Element
 from .chardev import Chardev, Console, ConsoleTarget, Serial
+from .controller import Controller
 from .domain import Domain
 from .filling import Filling, RandomBytes
 from .os import BootDevice
@@ -116,12 +117,23 @@ def _fill_boot(domain: Domain) -> None:
 
 
 def _number_controllers(domain: Domain) -> None:
+    """Give each controller that has no index the lowest free one; a part of a USB 2 controller that of its group.
+
+    As libvirt 9.0 does it: a part belongs to the group of the controller before it, where that is a part of a group
+    which has no such part yet.
+    """
+    controllers = _in_order_of_indexes(domain)
     taken: dict[str, set[int]] = {}
-    for controller in domain.devices.controllers:
+    for controller in controllers:
         if controller.index is not None:
             taken.setdefault(controller.type, set()).add(controller.index)
     lowest: dict[str, int] = {}
-    for controller in domain.devices.controllers:
+    for number, controller in enumerate(controllers):
+        if controller.index is None and number and controller.is_usb2 and controllers[number - 1].is_usb2:
+            index = controllers[number - 1].index
+            group = [other.model for other in controllers if other.is_usb2 and other.index == index]
+            if controller.model not in group:
+                controller.index = index
         if controller.index is None:
             used = taken.setdefault(controller.type, set())
             index = lowest.get(controller.type, 0)
@@ -129,6 +141,19 @@ def _number_controllers(domain: Domain) -> None:
                 index += 1
             used.add(index)
             controller.index = lowest[controller.type] = index
+
+
+def _in_order_of_indexes(domain: Domain) -> list[Controller]:
+    """Return the controllers as libvirt 9.0 keeps them: of one type by index, each without one behind the last."""
+    kept: list[Controller] = []
+    for controller in domain.devices.controllers:
+        same = [place for place, other in enumerate(kept) if other.type == controller.type]
+        place = same[-1] + 1 if same else len(kept)
+        for before in reversed(same) if controller.index is not None else ():
+            if (kept[before].index if kept[before].index is not None else -1) > controller.index:
+                place = before
+        kept.insert(place, controller)
+    return kept
 
 
 NO_CONSOLE = ("usb-serial", "pci-serial", "isa-debug")

@@ -103,6 +103,11 @@ class Controller(Device, change="re-create"):
     serial: str | None = text("serial")
     pcihole64: int | None = text("pcihole64", KIB)
 
+    @property
+    def is_usb2(self) -> bool:
+        """Tell whether it is a part of a USB 2 controller (EHCI and its companions), which share one index."""
+        return self.type == "usb" and self.model in ("ich9-ehci1", "ich9-uhci1", "ich9-uhci2", "ich9-uhci3")
+
     def problems(self) -> Iterator[Problem]:
         """Check the model against the type."""
         allowed = MODELS.get(self.type)

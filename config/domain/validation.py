@@ -17,7 +17,6 @@ from ..xml.survey import path_of
 from ..xml.writer import ILLEGAL
 from .address import DriveAddress, PciAddress
 from .completion import parts
-from .controller import Controller
 from .device import USER_ALIAS
 from .domain import Domain
 from .duplicates import check_duplicates
@@ -194,7 +193,7 @@ def _check_addresses(domain: Domain) -> Found:
 def _check_controllers(domain: Domain) -> Found:
     seen: set[tuple[str, int]] = set()
     for controller in domain.devices.controllers:
-        if controller.index is None or _is_companion(controller):
+        if controller.index is None or controller.is_usb2:
             continue
         key = (controller.type, controller.index)
         if key in seen:
@@ -203,11 +202,6 @@ def _check_controllers(domain: Domain) -> Found:
                 Problem("@index", controller.index, f"another {controller.type} controller has it"),
             )
         seen.add(key)
-
-
-def _is_companion(controller: Controller) -> bool:
-    """Tell whether this USB controller shares its index with the one it assists."""
-    return controller.type == "usb" and (controller.model or "").startswith("ich9-")
 
 
 def _shown(place: tuple[Any, ...]) -> str:
