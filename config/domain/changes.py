@@ -22,7 +22,7 @@ from .devices import Devices
 from .document import format, parse
 from .domain import Domain
 from .filling import RandomBytes
-from .identity import DEVICE_FIELDS, describe, find
+from .identity import DEVICE_FIELDS, describe, find, of_one_kind
 from .pluggable import why_fixed
 from .validation import validate
 
@@ -172,7 +172,15 @@ def _pairs(old: Sequence[Any], new: Sequence[Any]) -> tuple[list[tuple[Any, Any]
             continue
         left = [item for item in left if item is not equal]
         pairs.append((equal, made))
-    return pairs, left, rest
+    new_ones = []
+    for made in rest:
+        kin = next((item for item in left if of_one_kind(item, made)), None)
+        if kin is None:
+            new_ones.append(made)
+            continue
+        left = [item for item in left if item is not kin]
+        pairs.append((kin, made))
+    return pairs, left, new_ones
 
 
 def _plug_change(device: Any) -> Change:

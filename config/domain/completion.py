@@ -149,8 +149,9 @@ def _in_order_of_indexes(domain: Domain) -> list[Controller]:
     for controller in domain.devices.controllers:
         same = [place for place, other in enumerate(kept) if other.type == controller.type]
         place = same[-1] + 1 if same else len(kept)
-        for before in reversed(same) if controller.index is not None else ():
-            if (kept[before].index if kept[before].index is not None else -1) > controller.index:
+        for before in reversed(same):
+            index = kept[before].index
+            if controller.index is not None and index is not None and index > controller.index:
                 place = before
         kept.insert(place, controller)
     return kept

@@ -54,6 +54,19 @@ def find(devices: list[Any], wanted: Any) -> list[Any]:
     return found
 
 
+def of_one_kind(one: Any, other: Any) -> bool:
+    """Tell whether two devices of a kind that nothing names (video and sound cards) are of one model.
+
+    Of several such devices the first is taken for the first, and so on.
+    """
+    return tag_of(one) not in _RULES and type(one) is type(other) and _model(one) == _model(other)
+
+
+def _model(device: Any) -> Any:
+    model = getattr(device, "model", None)
+    return getattr(device, "type", None), getattr(model, "type", model)
+
+
 def same_device(one: Any, other: Any) -> bool:
     """Tell whether two elements of one kind stand for the same device."""
     return bool(find([other], one))
@@ -110,6 +123,7 @@ def _facts(device: Any) -> Facts:
 def _controller(item: Controller) -> Facts:
     yield "@type", item.type
     yield "@index", item.index
+    yield "@model", item.model if item.is_usb2 else None  # the parts of one share their index
 
 
 def _hostdev(item: Hostdev) -> Facts:

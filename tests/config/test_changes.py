@@ -7,7 +7,7 @@ import pytest
 from mechane.config.domain.changes import plan_changes, present
 from mechane.config.domain.document import check_define
 from mechane.config.domain.views import domain_of
-from mechane.config.errors import XmlError
+from mechane.config.errors import MechaneError, XmlError
 
 HEAD = """<domain type='qemu'><name>vm</name><uuid>c7a5fdbd-edaf-9455-926a-d65c16db1809</uuid>
 <memory unit='MiB'>64</memory><vcpu>2</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os><devices>"""
@@ -113,3 +113,37 @@ def test_devices_keep_their_places() -> None:
     new = plan_changes(old, domain_of(document(DISK.format("vdb"))), fill=filled).xml
     place = old.split("dev='vdb'")[1].split("<address")[1].split("/>")[0]
     assert f"<address{place}/>" in new.split("dev='vdb'")[1].split("</disk>")[0]
+
+
+def _definitions() -> dict[str, str]:
+    from mechane.tests.hypervisors.qemu_argv.cases import cases
+    from mechane.tests.hypervisors.qemu_argv.conformance import SAMPLES
+
+    found = {case.name: case.xml for case in cases() if not case.path}
+    return found | {f"sample {file.stem}": file.read_text() for file in sorted(SAMPLES.glob("*.xml"))}
+
+
+def test_the_file_that_a_domain_was_defined_from_changes_nothing() -> None:
+    """Whatever kinds of devices it has: what is worked out for one finds the one that it was worked out for."""
+    told = {}
+    for name, xml in _definitions().items():
+        try:
+            stored = filled(check_define(xml)[0].decode())
+        except MechaneError:
+            continue  # refused, or not for this emulator
+        try:
+            found = plan_changes(stored, domain_of(xml), fill=filled).changes
+        except MechaneError as error:
+            told[name] = str(error)
+        else:
+            if found:
+                told[name] = f"{found[0].path} {found[0].kind}"
+    assert told == {}
+
+
+def test_one_of_two_cards_alike_is_changed_and_not_replaced() -> None:
+    old = document("<video><model type='qxl' vram='16384' heads='1' primary='yes'/></video>",
+                   "<video><model type='qxl' vram='16384' heads='1'/></video>")  # fmt: skip
+    new = document("<video><model type='qxl' heads='2'/></video>", "<video><model type='qxl'/></video>")
+    kinds = {(path.rpartition("/")[2], kind) for path, kind, _ in planned(old, new)}
+    assert ("@heads", "changed") in kinds and "removed" not in {kind for _, kind in kinds}
