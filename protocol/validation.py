@@ -114,13 +114,18 @@ def _check_of(argument: Argument, limits: Limits) -> Check:
     found = _RANGE.search(argument.doc)
     low, high = (int(found[1]), int(found[2])) if found else (None, None)
     length = _LENGTH.search(argument.doc)
-    longest = int(length[1]) if length else _longest_text(argument.name, limits)
+    longest = int(length[1]) if length else _longest_text(argument, limits)
     return _compile(argument.annotation, low, high, longest, limits)
 
 
-def _longest_text(name: str, limits: Limits) -> int:
+DOCUMENTS = ("xml", "value", "command", "documents")
+"""Arguments that hold a document, whatever the call; others say `(a document)` where they are declared."""
+
+
+def _longest_text(argument: Argument, limits: Limits) -> int:
     """Return the characters that a text argument may have; documents are longer than names."""
-    return limits.xml_bytes if name in ("xml", "value", "command", "documents") else limits.name_length
+    long = argument.name in DOCUMENTS or "(a document)" in argument.doc
+    return limits.xml_bytes if long else limits.name_length
 
 
 def _compile(annotation: Any, low: int | None, high: int | None, longest: int, limits: Limits) -> Check:

@@ -111,7 +111,8 @@ def _fill_iothreads(domain: Domain) -> None:
 
 def _fill_boot(domain: Domain) -> None:
     """A machine that says nothing boots from its first hard disk."""
-    boots_by_device = any(device.boot is not None and device.boot.order is not None for device in domain.devices.every())
+    places = [device.boot for device in domain.devices.every() if device.boot is not None]
+    boots_by_device = any(place.order is not None for place in places)
     if domain.os.type.name == "hvm" and not domain.os.boots and not boots_by_device and not domain.bootloader:
         domain.os.boots = [BootDevice(dev="hd")]
 

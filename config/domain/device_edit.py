@@ -15,7 +15,7 @@ from ..xml.children import Child
 from ..xml.node import XmlNode
 from ..xml.reader import read
 from .completion import complete, pair_console_with_serial, parts
-from .device import Device
+from .device import USER_ALIAS, Device
 from .document import LiveInfo, format, parse
 from .domain import Domain
 from .filling import Filling, RandomBytes
@@ -35,7 +35,7 @@ def attach_device(xml: bytes | str, device: bytes | str) -> bytes:
     Raises: XmlError, InvalidArgument; OperationInvalid where the domain has it already.
     """
     domain = parse(xml)
-    add(domain, read_device(device))
+    add(domain, _of_definition(domain, read_device(device)))
     return finish(domain)
 
 
@@ -55,7 +55,7 @@ def update_device(xml: bytes | str, device: bytes | str) -> bytes:
     Raises: as detach_device.
     """
     domain = parse(xml)
-    replace(domain, read_device(device))
+    replace(domain, _of_definition(domain, read_device(device)))
     return finish(domain)
 
 
@@ -160,14 +160,24 @@ def replace(domain: Domain, device: Any) -> Any:
 def find_device(domain: Domain, device: bytes | str) -> Any:
     """Return the device of a model that an element means; one with an alias needs to say nothing else.
 
+    In a definition only aliases that a user gave (`ua-…`) count: others stand in the XML of running guests, from
+    which elements are copied.
+
     Raises: XmlError, InvalidArgument, NoDevice, AmbiguousName.
     """
     root = _root(device)
     field, alias = DEVICE_FIELDS.get(root.key), _alias(root)
+    if domain.id is None and alias and not alias.startswith(USER_ALIAS):
+        if not root.attrs and len(root.children) == 1:
+            raise NoDevice(
+                f"The definition has no <{root.key}> with alias {alias}: only aliases that begin with {USER_ALIAS} are "
+                "kept in it", remedy="Name the device by its target, address or source", device=alias,
+            )  # fmt: skip
+        alias = ""
     if field is not None and alias:
         named = [i for i in items(domain, field) if i.given("alias") and i.alias.name == alias]
         return _single(named, f"<{field.xml}> with alias {alias}")
-    wanted = read_device(device)
+    wanted = _of_definition(domain, read_device(device))
     for part in parts(wanted):
         if part is not wanted:
             part.fill(Filling(bytes, domain.type, ""))
@@ -180,6 +190,14 @@ def finish(domain: Domain) -> bytes:
     validate(domain)
     live = LiveInfo(id=domain.id) if domain.id is not None else None
     return format(domain, secure=True, live=live).encode()
+
+
+def _of_definition(domain: Domain, device: Any) -> Any:
+    """Return a device without an automatic alias where it is meant for a definition, which has none."""
+    alias = device.alias.name if isinstance(device, Device) and device.given("alias") else None
+    if domain.id is None and alias and not alias.startswith(USER_ALIAS):
+        device.__dict__.pop("alias")
+    return device
 
 
 def items(domain: Domain, field: Child) -> list[Any]:

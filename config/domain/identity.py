@@ -50,7 +50,8 @@ def find(devices: list[Any], wanted: Any) -> list[Any]:
         found = [item for item in devices if _has(item, facts) and within(wanted, item)]
     address = wanted.address if isinstance(wanted, Device) else None
     if isinstance(address, Address) and not isinstance(wanted, Disk):
-        found = [item for item in found if _same_place(address, item.address)]
+        # a definition may leave the place open that the running guest's XML, from which elements are copied, names
+        found = [item for item in found if item.address is None or _same_place(address, item.address)]
     return found
 
 

@@ -59,7 +59,7 @@ def domain_snapshot_create(
     Args:
         domain: UUID, or name.
         name: name of the snapshot.
-        description: what it is for.
+        description: what it is for (a document).
         memory: with the running guest's memory, where the hypervisor can.
         connection: look only among this connection's domains.
     """
@@ -106,7 +106,7 @@ def domain_attach_device(
 
     Args:
         domain: UUID, or name.
-        device: one device element of domain XML.
+        device: one device element of domain XML (a document).
         live: change the running guest; the default where it runs and config is not given.
         config: change the definition; the default where it does not run.
         connection: look only among this connection's domains.
@@ -126,7 +126,7 @@ def domain_detach_device(
 
     Args:
         domain: UUID, or name.
-        device: the device element, or as much of it as names one device.
+        device: the device element, or as much of it as names one device (a document).
         live: change the running guest; the default where it runs and config is not given.
         config: change the definition; the default where it does not run.
         connection: look only among this connection's domains.
@@ -146,7 +146,7 @@ def domain_update_device(
 
     Args:
         domain: UUID, or name.
-        device: the device element as it shall be.
+        device: the device element as it shall be (a document).
         live: change the running guest; the default where it runs and config is not given.
         config: change the definition; the default where it does not run.
         connection: look only among this connection's domains.

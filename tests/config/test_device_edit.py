@@ -125,6 +125,26 @@ def test_an_alias_is_enough() -> None:
         domain.detach_device(xml, "<rng><alias name='rng7'/></rng>")
 
 
+@pytest.mark.parametrize("tag", list(SAMPLES))
+def test_an_element_of_the_running_guests_xml_fits_its_definition(tag: str) -> None:
+    """Scripts take elements from dumpxml; their automatic aliases, and places left open, are not the definition's."""
+    first, second, named = SAMPLES[tag]
+    live = "<alias name='dev7'/><address type='pci' domain='0' bus='9' slot='9' function='0'/>" if tag in (
+        "interface", "rng", "disk") else "<alias name='dev7'/>"  # fmt: skip
+    cut = second.rindex("</") if "</" in second else None
+    copied = second[:cut] + live + second[cut:] if cut is not None else f"{second[:-2]}>{live}</{tag}>"
+    added = domain.attach_device(document(first), copied)
+    assert b"dev7" not in added
+    assert b"dev7" not in domain.update_device(document(first, second), copied)
+    both = document(first, second)
+    assert domain.detach_device(both, copied) == domain.detach_device(both, named)
+
+
+def test_an_automatic_alias_alone_names_nothing_in_a_definition() -> None:
+    with pytest.raises(NoDevice, match="only aliases that begin with ua-"):
+        domain.detach_device(document(RNG.format("random")), "<rng><alias name='rng0'/></rng>")
+
+
 def test_two_that_fit_are_ambiguous_and_an_address_decides() -> None:
     place = "<address type='pci' domain='0x0000' bus='0x00' slot='0x0{}' function='0x0'/></rng>"
     first, second = (RNG.format("random").replace("</rng>", place.format(slot)) for slot in (5, 6))

@@ -109,6 +109,9 @@ def test_wrong_values_name_the_field(call: str, argument: str, value: object) ->
         ("domain.list", "limit", 100000, 100000), ("domain.list", "states", ("a", "b"), ["a", "b"]),
         ("session.ping", "data", "x" * 4096, "x" * 4096), ("node.set_limits", "limits", {"a": 1}, {"a": 1}),
         ("domain.define_xml", "xml", "x" * 512 * 1024, "x" * 512 * 1024),
+        ("domain.attach_device", "device", "x" * 512 * 1024, "x" * 512 * 1024),
+        ("domain.detach_device", "device", "x" * 2000, "x" * 2000),
+        ("domain.update_device", "device", "x" * 2000, "x" * 2000),
     ],
     ids=lambda value: repr(value)[:30],
 )  # fmt: skip

@@ -25,8 +25,23 @@ def add_tuning(build: Build) -> None:
             build.before_cont("blockdev-open-tray", id=build.alias(disk), force=True)
 
 
+def block_device(alias: str, bus: str | None) -> str:
+    """Return how monitor commands name a disk's device that has the block backend.
+
+    A virtio disk on PCI or CCW is a proxy around the device proper, and a USB disk has a SCSI disk of its own behind
+    it (seen in query-block of QEMU 7.2).
+
+    Args:
+        alias: the disk's alias.
+        bus: the bus of its target.
+    """
+    if bus == "virtio":
+        return f"/machine/peripheral/{alias}/virtio-backend"
+    return f"/machine/peripheral/{alias}/{alias}.0/legacy[0]" if bus == "usb" else alias
+
+
 def _limit(build: Build, disk: Disk, tune: IoTune) -> None:
-    values: dict[str, Any] = {"id": build.alias(disk)}
+    values: dict[str, Any] = {"id": block_device(build.alias(disk), disk.target.bus)}
     for name, option in RATES:
         values[option] = getattr(tune, name) or 0
         peak, length = getattr(tune, f"{name}_max"), getattr(tune, f"{name}_max_length")

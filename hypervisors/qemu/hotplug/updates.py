@@ -19,6 +19,7 @@ from ....config.errors import OperationInvalid
 from ....config.xml.survey import Difference, differences
 from ..argv.nodes import Chain
 from ..argv.records import Emulator, FileUse, Resources
+from ..argv.tuning import block_device
 from ..qmp import Command
 from . import leftovers
 from .adders import alone
@@ -150,7 +151,7 @@ def _throttle(before: Disk, after: Disk) -> list[Step]:
 def _limits(disk: Disk) -> Command:
     """Return block_set_io_throttle (qapi/block-core.json of QEMU 7.2); 0 means no limit."""
     tune = disk.iotune or IoTune()
-    arguments: dict[str, Any] = {"id": disk.alias.name}
+    arguments: dict[str, Any] = {"id": block_device(disk.alias.name or "", disk.target.bus)}
     for short, long in (("bps", "bytes"), ("iops", "iops")):
         for suffix, kind in (("", "total"), ("_rd", "read"), ("_wr", "write")):
             name = f"{kind}_{long}_sec"

@@ -25,7 +25,8 @@ TRANSIENT = (
     "<transient/></disk>"
 )
 VNC = {
-    "password": "<graphics type='vnc' port='-1' passwd='s3cr3t'><listen type='address' address='127.0.0.1'/></graphics>",
+    "password": "<graphics type='vnc' port='-1' passwd='s3cr3t'><listen type='address' address='127.0.0.1'/>"
+                "</graphics>",
     "socket": "<graphics type='vnc'><listen type='socket'/></graphics>",
 }
 TPM = (
