@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """What a domain is doing; the words of `virsh domstate`."""
+    """What a domain is doing; the names of libvirt's enumeration."""
 
     NOSTATE = "nostate"
     RUNNING = "running"
@@ -44,6 +44,30 @@ REASONS: dict[State, tuple[str, ...]] = {
     State.CRASHED: ("unknown", "panicked"),
     State.PMSUSPENDED: ("unknown",),
 }  # fmt: skip
+
+STATE_TEXTS: dict[str, str] = {"nostate": "no state", "blocked": "idle", "shutdown": "in shutdown", "shutoff": "shut off"}
+"""What `virsh domstate` prints, where it is not the word itself (tools/virsh-domain-monitor.c of libvirt 9.0)."""
+
+REASON_TEXTS: dict[tuple[str, str], str] = {
+    ("running", "wakeup"): "event wakeup",
+    ("paused", "migration"): "migrating",
+    ("paused", "save"): "saving",
+    ("paused", "dump"): "dumping",
+    ("paused", "ioerror"): "I/O error",
+    ("paused", "snapshot"): "creating snapshot",
+}
+"""What `virsh domstate --reason` prints, where it is not the word with blanks for underscores."""
+
+
+def state_text(state: str) -> str:
+    """Return a state as scripts know it from virsh, such as `shut off`."""
+    return STATE_TEXTS.get(state, state)
+
+
+def reason_text(state: str, reason: str) -> str:
+    """Return the reason for a state as scripts know it from virsh, such as `I/O error`."""
+    known = REASON_TEXTS.get((state, reason))
+    return known if known is not None else reason.replace("postcopy", "post-copy").replace("_", " ")
 
 
 def reason_number(state: State, reason: str) -> int:

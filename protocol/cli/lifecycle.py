@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from ...config.errors import InvalidArgument
+from ...config.states import reason_text, state_text
 from .context import Context
 from .exits import OK
 from .verb import DOMAIN, Verb, flag, option, positional, seconds
@@ -142,7 +143,7 @@ def wait(context: Context, options: Namespace) -> int:
         record = context.client.domain.wait(
             options.domain, options.states, connection=context.connection, deadline_s=context.deadline_s
         )
-    context.show(record, f"{record['state']} ({record['reason']})")
+    context.show(record, f"{state_text(record['state'])} ({reason_text(record['state'], record['reason'])})")
     return OK
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
+from ...config.states import reason_text
+from ...config.states import state_text as text_of_state
 from .context import Context
 from .exits import OK
 from .verb import DOMAIN, Verb, flag, option
@@ -59,9 +61,9 @@ def _row(record: DomainRecord, kinds: dict[str, str], title: bool) -> list[Any]:
 
 
 def state_text(record: DomainRecord) -> str:
-    """Return the state, with what is unusual about its control."""
-    control = record.get("control", "ok")
-    return record["state"] if control in ("ok", "") else f"{record['state']} ({control})"
+    """Return the state in virsh's words, with what is unusual about its control."""
+    control, text = record.get("control", "ok"), text_of_state(record["state"])
+    return text if control in ("ok", "") else f"{text} ({control})"
 
 
 def _states(options: Namespace) -> list[str] | None:
@@ -107,8 +109,8 @@ def show_state(context: Context, options: Namespace) -> int:
     state = context.client.domain.get_state(
         options.domain, context.connection, deadline_s=context.deadline_s
     )
-    reason = f" ({state['reason']})" if options.reason else ""
-    context.show(state, f"{state['state']}{reason}")
+    reason = f" ({reason_text(state['state'], state['reason'])})" if options.reason else ""
+    context.show(state, text_of_state(state["state"]) + reason)
     return OK
 
 
@@ -122,14 +124,15 @@ def show_info(context: Context, options: Namespace) -> int:
         ("Title", info.get("title") or None),
         ("Connection", info["connection"]),
         ("Node", info["node"]),
-        ("State", f"{info['state']} ({info['reason']})"),
+        ("State", text_of_state(info["state"])),
+        ("Reason", reason_text(info["state"], info["reason"])),
         ("Control", info.get("control")),
         ("CPU(s)", info["vcpus"]),
-        ("CPU time", f"{info['cpu_time_ns'] / 1e9:.1f} s"),
+        ("CPU time", f"{info['cpu_time_ns'] / 1e9:.1f}s"),
         ("Max memory", f"{info['max_memory_kib']} KiB"),
         ("Used memory", f"{info['memory_kib']} KiB"),
         ("Persistent", info["persistent"]),
-        ("Autostart", info["autostart"]),
+        ("Autostart", "enable" if info["autostart"] else "disable"),
         ("Process", info.get("pid")),
     ]
     context.show_pairs(info, [item for item in items if item[0] != "Title" or item[1]])

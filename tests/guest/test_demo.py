@@ -17,7 +17,7 @@ def test_demo_runs_and_leaves_nothing() -> None:
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert ANSWER in done.stdout
     assert "paused" in done.stdout
-    assert "shutoff (shutdown)" in done.stdout
+    assert "shut off (shutdown)" in done.stdout
     assert "To keep a node" in done.stdout
 
 

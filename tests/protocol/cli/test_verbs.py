@@ -28,7 +28,11 @@ def test_life_of_a_domain(cli: Cli) -> None:
     for verb in ("suspend", "resume", "reset", "reboot"):
         assert "web" in cli.ok(verb, "web")
     assert "shutdown" in cli.ok("shutdown", "web", "--mode", "acpi", "--wait")
-    assert cli.ok("wait", "web", "shutoff").startswith("shutoff")
+    assert cli.ok("wait", "web", "shutoff").startswith("shut off (")
+    assert cli.ok("domstate", "web") == "shut off\n"
+    assert cli.ok("list", "--all").splitlines()[-1].split(maxsplit=2)[2] == "shut off"
+    assert [line for line in cli.ok("dominfo", "web").splitlines() if "off" in line] == ["State:        shut off"]
+    assert cli.json("domstate", "web")["state"] == "shutoff", "a record keeps its word"
     cli.ok("start", "web")
     assert cli.ok("destroy", "web", "--graceful") == "Domain 'web' destroyed\n"
     assert cli.ok("-q", "start", "web") == ""
