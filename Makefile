@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 COMPILE := $(BIN)/python -m compileall -q __init__.py __main__.py actors config hypervisors protocol
 PYTEST := $(BIN)/python -m pytest -rs
 
-.PHONY: help setup run test lint mypy bench docs conformance test-kill test-soak test-xen fuzz clean
+.PHONY: help setup run test lint mypy bench docs deb test-day conformance test-kill test-soak test-xen fuzz clean
 
 help: ## show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -60,6 +60,9 @@ bench: setup ## compare with libvirt's own daemon, where it is installed
 docs: setup ## write the generated pages of docs/ anew
 	$(BIN)/mechane api --docs docs
 	$(BIN)/python -c 'import pathlib, mechane.hypervisors.matrix as m; pathlib.Path("docs/drivers.md").write_text(m.drivers_page())'
+
+deb: setup ## build the Debian package: build/mechane_VERSION_all.deb
+	@$(BIN)/python config/debian/build.py
 
 conformance: setup ## the contract check for every driver; conversions and command lines against libvirt's samples
 	@status=0; \

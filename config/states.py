@@ -45,7 +45,9 @@ REASONS: dict[State, tuple[str, ...]] = {
     State.PMSUSPENDED: ("unknown",),
 }  # fmt: skip
 
-STATE_TEXTS: dict[str, str] = {"nostate": "no state", "blocked": "idle", "shutdown": "in shutdown", "shutoff": "shut off"}
+STATE_TEXTS: dict[str, str] = {
+    "nostate": "no state", "blocked": "idle", "shutdown": "in shutdown", "shutoff": "shut off",
+}  # fmt: skip
 """What `virsh domstate` prints, where it is not the word itself (tools/virsh-domain-monitor.c of libvirt 9.0)."""
 
 REASON_TEXTS: dict[tuple[str, str], str] = {
