@@ -160,6 +160,17 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a change that was broken off: it was finished, or taken back."""
+
+    done: bool
+    xml: str = ""
+    """The live domain as it is now, where it is another than before; of a change taken back: what could not be."""
+    said: str = ""
+    """What a person should know beside, for the event and the log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HypervisorInfo:
     """What `open` learnt of the hypervisor."""
 
@@ -215,6 +226,18 @@ class DriverEnv(Protocol):
 
         Raises:
             NotFound: it is not known.
+        """
+        ...
+
+    async def intend(self, uuid: str, note: Mapping[str, Any]) -> None:
+        """Make durable what is about to be changed, before anything is: `Driver.recover` is given the last note.
+
+        Args:
+            uuid: the domain.
+            note: plain data that MessagePack can pack; documents in it are bytes that `packed` made.
+
+        Raises:
+            StoreError, Busy, InvalidArgument: it is not durable, and nothing may be changed.
         """
         ...
 
@@ -328,6 +351,20 @@ class Driver(ABC):
     @abstractmethod
     async def destroy(self, target: Target, grace_s: float) -> None:
         """Stop the guest without asking it; for drivers without a kill handle."""
+
+    async def recover(self, target: Target, note: Mapping[str, Any]) -> Outcome:
+        """Finish or take back a change that was broken off, by the note that it left (`DriverEnv.intend`).
+
+        Called when a verb that left one raised or was cancelled, and after a restart of the node, when the guest has
+        been taken up again; again and again where it raises because something does not answer. What the verb still
+        does in the background is waited for. Called twice it does no harm. Drivers that leave no notes are never asked.
+
+        Raises:
+            DeadlineExceeded, ConnectionLost, Unresponsive, Busy: it cannot be done now.
+            MechaneError: it never can be.
+        """
+        del target, note
+        return Outcome(done=False)
 
     def changed_handle(self, target: Target, handle: Handle) -> Handle:
         """Return the handle of a running guest whose devices changed, to be stored in place of `handle`."""

@@ -28,7 +28,7 @@ class Entry:
     """One domain: cell, mailbox, actor, and what only its actor changes."""
 
     __slots__ = ("_visible", "actor", "cell", "cleaned", "holder", "leaving", "mailbox", "noted", "owner",
-                 "owner_version", "record", "stats", "stored_version", "window", "xml_version")  # fmt: skip
+                 "owner_version", "record", "stats", "stored_version", "window", "work", "xml_version")  # fmt: skip
 
     def __init__(self, cell: Cell, mailbox: Mailbox[Any], *, visible: bool) -> None:
         self.cell = cell
@@ -52,6 +52,8 @@ class Entry:
         """The same of its owner."""
         self.stats: tuple[float, dict[str, Any]] | None = None
         self.window: RestartWindow | None = None
+        self.work: Any = None
+        """The change under way, or one that was broken off and is not settled (domain/undertaking.py); or None."""
 
     @property
     def visible(self) -> bool:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...config.errors import Busy, DeadlineExceeded, NoDomain, Unresponsive
+from ...config.errors import Busy, Cancelled, DeadlineExceeded, NoDomain, Unresponsive
 from ...hypervisors.contract import Deadlines
 from ...hypervisors.facts import FactSink
 from ...hypervisors.uri import ConnectionUri
@@ -57,7 +57,10 @@ class ConnectionEnv:
         if sum(self._hung.values()) >= POOL_THREADS - 1:
             raise Busy("too many tools of this connection hang", remedy="end the hung tools", what="tool threads",
                        limit=POOL_THREADS)  # fmt: skip
-        work = self.loop.run_in_executor(self._pool, lambda: function(*args))
+        try:
+            work = self.loop.run_in_executor(self._pool, lambda: function(*args))
+        except RuntimeError as error:  # the pool is shut down
+            raise Cancelled("the node is stopping", remedy="start it again") from error
         try:
             return await asyncio.wait_for(asyncio.shield(work), deadline_s)
         except TimeoutError:
@@ -98,17 +101,24 @@ class ConnectionEnv:
         Raises:
             NoDomain: it is not of this connection.
         """
-        from ..domain.stored import RUN, StoredRun
-        from ..stores.aio import fetch
+        from ..domain.undertaking import run_of
 
         entry = self._supervisor.services.directory.get(uuid)
         if entry is None or entry.connection != self.uri.text:
             raise NoDomain(f"{self.uri.text} has no domain {uuid}", remedy="`mechane list --all` shows them")
         if entry.cell.snapshot.active:
-            kept = await fetch(self._supervisor.services.runtime, RUN + uuid)
-            if kept is not None and (live := StoredRun.unpack(kept.value).live_xml):
-                return live
+            run = await run_of(self._supervisor.services, entry)
+            if run is not None and run.live_xml:
+                return run.live_xml
         return await self._supervisor.definition(entry)
+
+    async def intend(self, uuid: str, note: Mapping[str, Any]) -> None:
+        """Store the note of a change; see `DriverEnv.intend`."""
+        from ..domain.undertaking import intend
+
+        entry = self._supervisor.services.directory.get(uuid)
+        if entry is not None and entry.connection == self.uri.text:
+            await intend(self._supervisor.services, entry, note)
 
     def connection_changed(self, *, up: bool, message: str = "") -> None:
         """Tell the supervisor that the hypervisor went away or came back; any thread."""

@@ -49,8 +49,8 @@ RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 ADOPT_DEADLINE_S = 30.0
 OPEN_WAIT_S = 10.0
 """How long calls wait for a driver that is being opened; QEMU is probed in about 0.1 s on an idle machine."""
-CLOSE_WAIT_S = 2.0
-"""How long opening, adopting and verbs may take to end when the node stops."""
+CLOSE_WAIT_S = 5.0
+"""How long opening, adopting and verbs may take to end when the node stops: a verb settles what it has begun."""
 CALLS_AT_ONCE = 64
 
 

@@ -7,6 +7,7 @@ Guarantees:
   ended as the table in legality.py says;
 - exits are cleaned up before the next call begins;
 - what is being made durable is never given up half known: see `unbroken`;
+- a change that was broken off is settled before another begins: see undertaking.py;
 - a bug in a verb answers that call `internal_error`, ends this actor and nothing else.
 """
 
@@ -32,6 +33,7 @@ from ..runtime.loop_actor import LoopActor
 from . import legality
 from .legality import Interruption
 from .orders import DestroyByDriver, Guestless, Holder, Interrupt, Order
+from .undertaking import BESIDE, settle_first
 from .verbs import VERBS
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class DomainActor(LoopActor):
         self._verb_task: asyncio.Task[Any] | None = None
         self._interrupted = False
         self._unbroken = 0
+        self._settling = False
 
     @contextmanager
     def unbroken(self) -> Iterator[None]:
@@ -102,6 +105,8 @@ class DomainActor(LoopActor):
         """Run the verb; an interruption ends it and not the actor. In this very task: another costs two turns."""
         self._verb_task, self._interrupted = asyncio.current_task(), False
         try:
+            if self.entry.work is not None and verb not in BESIDE:
+                await self._settle_first(verb)
             return await VERBS[verb](self, args, call)
         except asyncio.CancelledError:
             if not self._interrupted:
@@ -115,6 +120,15 @@ class DomainActor(LoopActor):
             ) from None  # fmt: skip
         finally:
             self._verb_task = None
+
+    async def _settle_first(self, verb: str) -> None:
+        """Settle a change that was broken off; whatever the verb's own rule is, this may be interrupted."""
+        self._settling = True
+        try:
+            await settle_first(self)
+        finally:
+            self._settling = False
+        legality.check(verb, self.cell.snapshot)
 
     def _may_begin(self, call: PendingCall) -> bool:
         if call.timer is not None:
@@ -185,7 +199,7 @@ class DomainActor(LoopActor):
             if self.mailbox.remove(call):
                 call.fail(error)
             return
-        interruption = self._rule.interruption if self._rule and not self._unbroken else Interruption.NONE
+        interruption = self._interruption()
         if isinstance(error, Cancelled) and interruption is Interruption.NONE:
             return  # it cannot be taken back: its own answer will come
         call.fail(error)
@@ -213,11 +227,15 @@ class DomainActor(LoopActor):
 
     def _end_verb(self) -> None:
         """End a verb that waits, where its rule allows that and nothing of it is being made durable."""
-        if self._unbroken or self._verb_task is None or self._rule is None:
-            return
-        if self._rule.interruption is Interruption.CANCEL:
+        if self._verb_task is not None and self._interruption() is Interruption.CANCEL:
             self._interrupted = True
             self._verb_task.cancel()
+
+    def _interruption(self) -> Interruption:
+        """Return how the running verb may be ended now."""
+        if self._unbroken or self._rule is None:
+            return Interruption.NONE
+        return Interruption.CANCEL if self._settling else self._rule.interruption
 
     def on_waiting(self) -> None:
         """Give each waiting call a timer for its own deadline."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,16 @@ def stored(actor: DomainActor) -> StoredDomain:
     )  # fmt: skip
 
 
-async def save(actor: DomainActor, record: StoredDomain, xml: str | None) -> None:
+async def save(
+    actor: DomainActor, record: StoredDomain, xml: str | None, also: Sequence[Operation] = ()
+) -> None:
     """Make a domain's record, and its definition where `xml` is given, durable; never given up half known.
+
+    Args:
+        actor: whose domain it is.
+        record: what is stored of it.
+        xml: its definition; None leaves it.
+        also: what takes effect together with it.
 
     Raises:
         MechaneError: it is not stored.
@@ -40,6 +49,7 @@ async def save(actor: DomainActor, record: StoredDomain, xml: str | None) -> Non
     ops: list[Operation] = [Put(DOMAIN + uuid, record.pack(), if_version=actor.entry.stored_version)]
     if xml is not None:
         ops.append(Put(XML + uuid, xml.encode()))
+    ops += also
     with actor.unbroken():
         result = await apply(services.definitions, ops)
         actor.entry.stored_version, actor.entry.record = result.versions[0], record

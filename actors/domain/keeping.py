@@ -13,9 +13,10 @@ from ..router.pending import PendingCall
 from .changing import target_of
 from .defining import save as store_record
 from .defining import stored
-from .plugging import described
 from .registering import kept_by_hypervisor
+from .sizes import described
 from .starting import absolute
+from .undertaking import undertaken
 
 if TYPE_CHECKING:
     from .actor import DomainActor
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 async def save(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
     """Write memory and state to a file; the driver reports the guest's exit as saved."""
-    await actor.supervisor.driver.save(target_of(actor), absolute(args["path"]))
+    path = absolute(args["path"])
+    async with undertaken(actor, "save"):
+        await actor.supervisor.driver.save(target_of(actor), path)
     return actor.cell.packed_record()
 
 
@@ -44,16 +47,18 @@ async def snapshot_list(actor: DomainActor, args: dict[str, Any], call: PendingC
 
 async def snapshot_create(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> dict[str, Any]:
     """Take a snapshot."""
-    made = await actor.supervisor.driver.create_snapshot(
-        target_of(actor), _name(args), description=args["description"], memory=args["memory"]
-    )
+    async with undertaken(actor, "snapshot_create"):
+        made = await actor.supervisor.driver.create_snapshot(
+            target_of(actor), _name(args), description=args["description"], memory=args["memory"]
+        )
     return asdict(made)
 
 
 async def snapshot_revert(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
     """Go back to a snapshot, then look what state the guest is in."""
     target = target_of(actor)
-    await actor.supervisor.driver.revert_snapshot(target, _name(args))
+    async with undertaken(actor, "snapshot_revert"):
+        await actor.supervisor.driver.revert_snapshot(target, _name(args))
     seen = await actor.supervisor.driver.inspect(target) if actor.cell.snapshot.active else None
     if seen is not None and is_active(seen.state) and actor.cell.snapshot.active:
         actor.cell.put(StateChanged(incarnation=target.incarnation, state=seen.state, reason="from_snapshot"))
@@ -71,5 +76,6 @@ async def _learn_size(actor: DomainActor) -> None:
 
 async def snapshot_delete(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> dict[str, Any]:
     """Delete a snapshot."""
-    await actor.supervisor.driver.delete_snapshot(target_of(actor), _name(args))
+    async with undertaken(actor, "snapshot_delete"):
+        await actor.supervisor.driver.delete_snapshot(target_of(actor), _name(args))
     return {"name": args["name"]}

@@ -77,6 +77,7 @@ RULES: dict[str, Rule] = {
     "meet": Rule(quarantined=True),
     "vanish": Rule(active=False, quarantined=True),
     "unplugged": Rule(quarantined=True),
+    "settle": Rule(quarantined=True),
     "stats": Rule(interruption=Interruption.CANCEL),
 }  # fmt: skip
 """Verb -> rule; words with a dot are calls, the others orders of mechane itself."""

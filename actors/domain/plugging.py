@@ -1,25 +1,20 @@
 """Verbs that change devices: of the running guest, of the definition, or of both, all or nothing.
 
-Both new documents are made and checked first; the live change comes next, since it alone
-can be refused by the guest; what is stored comes last and undoes nothing that happened.
+Both new documents are made and checked first; the live change comes next, since it alone can be refused by the
+guest; both documents are stored together, last. What breaks that off is settled by `undertaking.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...config.errors import OperationInvalid
+from ...config.errors import MechaneError, OperationInvalid
 from ...hypervisors.contract import Capability, Target
-from ..cells import facts
-from ..cells.snapshot import Size
 from ..router.pending import PendingCall
-from ..stores.aio import apply, fetch
-from ..stores.interface import Put
 from .changing import target_of
-from .defining import save, size_of, stored
-from .stored import RUN, StoredRun
+from .orders import Order
+from .undertaking import commit, run_of, settle, settle_later, undertaken
 
 if TYPE_CHECKING:
     from .actor import DomainActor
@@ -76,26 +71,28 @@ async def _change(actor: DomainActor, args: dict[str, Any], edit: Edit, verb: st
     if config:
         changed = edit(await supervisor.definition(actor.entry), device).decode()
         changed = await supervisor.driver.define(Target(uuid=snapshot.uuid, name=snapshot.name), changed) or changed
-    if live:
-        supervisor.need(Capability.HOTPLUG, f"domain.{verb}")
-        await _change_live(actor, device, verb)
-    if changed:
-        await _store(actor, changed)
+    await _both(actor, verb, Capability.HOTPLUG, device if live else None, changed)
     return actor.cell.packed_record()
 
 
-async def _store(actor: DomainActor, changed: str) -> None:
-    """Make a changed definition durable, with the size that it describes."""
-    size = described(changed)
-    await save(actor, replace(stored(actor), size=size), changed)
-    actor.cell.put(facts.Resized(defined=size))
-
-
-def described(xml: str) -> Size:
-    """Return the size that a definition describes."""
-    from ...config import domain as model
-
-    return size_of(dict(model.summary_of(model.parse(xml)).to_map()))
+async def _both(
+    actor: DomainActor, verb: str, capability: Capability, wanted: str | int | None, changed: str
+) -> None:
+    """Change the running guest, where something is wanted of it, and the definition: both or neither."""
+    if wanted is None:
+        await commit(actor, config=changed)
+        return
+    supervisor = actor.supervisor
+    supervisor.need(capability, f"domain.{verb}")
+    run = await run_of(supervisor.services, actor.entry)
+    if run is None:
+        raise OperationInvalid(f"domain {actor.cell.snapshot.name} does not run", remedy="start it first")
+    now = run.live_xml or run.xml or await supervisor.definition(actor.entry)
+    target = target_of(actor)
+    async with undertaken(actor, verb, config=changed):
+        live_xml: str = await getattr(supervisor.driver, verb)(target, now, wanted)
+        handle = supervisor.driver.changed_handle(target, run.handle)
+        await commit(actor, live_xml=live_xml, config=changed, handle=handle)
 
 
 async def set_vcpus(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
@@ -125,11 +122,7 @@ async def _resize(
     if config:
         changed = edit(await supervisor.definition(actor.entry), number, maximum=maximum).decode()
         changed = await supervisor.driver.define(Target(uuid=snapshot.uuid, name=snapshot.name), changed) or changed
-    if live:
-        supervisor.need(capability, f"domain.{verb}")
-        await _change_live(actor, number, verb)
-    if changed:
-        await _store(actor, changed)
+    await _both(actor, verb, capability, number if live else None, changed)
     return actor.cell.packed_record()
 
 
@@ -140,38 +133,22 @@ def _settled(xml: str, device: str) -> str:
     return model.settle_device(xml, device)
 
 
-async def _change_live(actor: DomainActor, device: str | int, verb: str) -> None:
-    services, uuid = actor.supervisor.services, actor.entry.uuid
-    found = await fetch(services.runtime, RUN + uuid)
-    if found is None:
-        raise OperationInvalid(f"domain {actor.cell.snapshot.name} does not run", remedy="start it first")
-    run = StoredRun.unpack(found.value)
-    change = getattr(actor.supervisor.driver, verb)
-    now = run.live_xml or run.xml or await actor.supervisor.definition(actor.entry)
-    target = target_of(actor)
-    live_xml: str = await change(target, now, device)
-    handle = actor.supervisor.driver.changed_handle(target, run.handle)
-    kept = run.xml
-    if not actor.cell.snapshot.persistent:
-        kept = live_xml
-    size = described(live_xml)
-    changed = replace(run, live_xml=live_xml, xml=kept, handle=handle, size=asdict(size))
-    with actor.unbroken():
-        await apply(services.runtime, [Put(RUN + uuid, changed.pack())])
-    actor.cell.put(facts.Resized(live=size))
-
-
 async def unplugged(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:
     """Take a device out of the live XML that went when nobody waited for it any more."""
     from ...config import domain as model
 
-    services, uuid, alias = actor.supervisor.services, actor.entry.uuid, args["alias"]
-    found = await fetch(services.runtime, RUN + uuid)
-    run = StoredRun.unpack(found.value) if found is not None else None
+    if actor.entry.work is not None:
+        try:
+            await settle(actor)
+        except MechaneError:
+            settle_later(actor, Order(verb="unplugged", args=args))
+            return
+    alias = args["alias"]
+    run = await run_of(actor.supervisor.services, actor.entry)
     if run is None or run.incarnation != args["incarnation"] or f"<alias name='{alias}'/>" not in run.live_xml:
         return
     left = model.forget_device(run.live_xml, alias)
     if left is None:
         return
-    kept = left.decode() if not actor.cell.snapshot.persistent else run.xml
-    await apply(services.runtime, [Put(RUN + uuid, replace(run, live_xml=left.decode(), xml=kept).pack())])
+    handle = actor.supervisor.driver.changed_handle(target_of(actor), run.handle)
+    await commit(actor, live_xml=left.decode(), handle=handle)

@@ -22,8 +22,10 @@ from ..cells import facts
 from ..router.pending import PendingCall
 from ..stores.aio import apply
 from ..stores.interface import Delete, Operation, Put
+from .orders import Order
 from .registering import register, unregister
 from .stored import OWNER, RUN, StoredOwner, StoredRun
+from .undertaking import after_end
 
 if TYPE_CHECKING:
     from .actor import DomainActor
@@ -259,6 +261,7 @@ async def adopt(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
     started = await supervisor.driver.reattach(target, run.handle, supervisor.sink_of(actor.entry))
     if started is None:
         cell.put(facts.StartGaveUp(incarnation=run.incarnation, reason="unknown"))
+        await after_end(actor)
         await clean(actor, {"incarnation": run.incarnation}, None)
         return
     stuck = cell.snapshot.stuck is not None
@@ -270,6 +273,8 @@ async def adopt(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
         )
     )  # fmt: skip
     supervisor.log.info("adopted %s (pid %s)", run.name, started.pid)
+    if actor.entry.work is not None:
+        actor.entry.mailbox.urge(Order(verb="settle"))
     if run.autodestroy:  # no client's connection outlives the node
         supervisor.end_with_client(actor.entry, run.incarnation)
 

@@ -4,6 +4,7 @@
     xml/<uuid>     the definition's XML                          definitions store
     owner/<uuid>   node, incarnation, held                       definitions store
     run/<uuid>     what runs: phase, handle, live XML, …         runtime store, local
+    work/<uuid>    a change under way (undertaking.py)           runtime store, local
 
 Values are MessagePack maps with a format number; config/record.py has the rules that let other versions read
 them. A field that is added has a default, and that is all: whoever changes a record does it with `replace`, which
@@ -24,6 +25,7 @@ from ..cells.snapshot import Size
 from ..stores import formats
 
 DOMAIN, XML, OWNER, RUN = formats.DOMAIN, "xml/", formats.OWNER, formats.RUN
+WORK = "work/"
 
 
 class _Packed(Record):
@@ -126,4 +128,22 @@ class StoredRun(_Packed):
     autodestroy: bool = False
     """It ends with the connection of the client that started it."""
     started_at: float = 0.0
+    kept: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredWork(_Packed):
+    """The value of work/<uuid>: a change under way, which is finished or taken back should it be broken off."""
+
+    PREFIX = WORK
+    WHAT = "the record of a change under way"
+
+    connection: str
+    verb: str
+    incarnation: int
+    since: float = 0.0
+    config: bytes = b""
+    """The definition that is stored where the change is finished, compressed (zlib); empty where it stays."""
+    note: Mapping[str, Any] = field(default_factory=dict)
+    """What the driver needs to finish it or to take it back; opaque."""
     kept: Mapping[str, Any] = field(default_factory=dict)

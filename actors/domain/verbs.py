@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from . import changing, commands, defining, keeping, meeting, plugging, starting, watching
+from . import changing, commands, defining, keeping, meeting, plugging, starting, undertaking, watching
 
 Verb = Callable[[Any, dict[str, Any], Any], Awaitable[Any]]
 """Called with the actor, the arguments and the client's call (None for mechane's own orders)."""
@@ -40,6 +40,7 @@ VERBS: dict[str, Verb] = {
     "domain.set_vcpus": plugging.set_vcpus,
     "domain.set_memory": plugging.set_memory,
     "unplugged": plugging.unplugged,
+    "settle": undertaking.settled,
     "define": defining.define,
     "domain.undefine": defining.undefine,
     "domain.set_autostart": defining.set_autostart,

@@ -15,9 +15,8 @@ from ...config.errors import InvalidArgument
 from ...hypervisors.contract import Capability
 from ..cells.directory import Entry
 from ..domain.commands import execute
-from ..domain.stored import RUN, StoredRun
+from ..domain.undertaking import run_of
 from ..router.pending import PendingCall
-from ..stores.aio import fetch
 from .processors import PROCESSORS
 
 if TYPE_CHECKING:
@@ -32,9 +31,8 @@ async def get_xml(supervisor: Supervisor, call: PendingCall) -> str:
         snapshot = entry.cell.snapshot
         live = ""
         if snapshot.active and not (args["inactive"] and snapshot.persistent):
-            found = await fetch(supervisor.services.runtime, RUN + entry.uuid)
-            if found is not None:
-                run = StoredRun.unpack(found.value)
+            run = await run_of(supervisor.services, entry)
+            if run is not None:
                 live = run.live_xml or run.xml
         xml = live or native or await supervisor.definition(entry)
         shown: str = await supervisor.env.pure(_shown, xml, bool(args["secure"]), snapshot.id if live else None)

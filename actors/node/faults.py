@@ -1,16 +1,20 @@
 """Fault points for kill tests: MECHANE_FAULT="point[:n]" ends the node with SIGKILL there.
 
 Points: before_spawn, after_spawn, before_commit, after_commit, before_reply; `n` counts
-how often the point is passed before (1 by default: the first time).
+how often the point is passed before (1 by default: the first time). "fail_commit:n[:m]" ends nothing: the n-th
+commit and the m - 1 after it fail, as on a disk that cannot be written.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 
+FAIL = "fail_commit"
 POINTS = ("before_spawn", "after_spawn", "before_commit", "after_commit", "before_reply")
 
 
@@ -28,6 +32,8 @@ def fault_of(environ: Mapping[str, str]) -> Callable[[str], None] | None:
     if not wanted:
         return None
     point, _, count = wanted.partition(":")
+    if point == FAIL:
+        return _failing(count)
     if point not in POINTS:
         raise ValueError(f"MECHANE_FAULT: {point!r} is no fault point; use one of {', '.join(POINTS)}")
     left = int(count or 1)
@@ -41,6 +47,19 @@ def fault_of(environ: Mapping[str, str]) -> Callable[[str], None] | None:
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
+
+    return fault
+
+
+def _failing(which: str) -> Callable[[str], None]:
+    """Return what makes commits fail; store thread."""
+    first, _, many = which.partition(":")
+    doomed = range(int(first or 1), int(first or 1) + int(many or 1))
+    passed = itertools.count(1)
+
+    def fault(point: str) -> None:
+        if point == "before_commit" and next(passed) in doomed:
+            raise sqlite3.OperationalError("disk I/O error, as MECHANE_FAULT asks for")
 
     return fault
 

@@ -32,6 +32,7 @@ from ...protocol.permissions import Grant, Policy, check_words
 from ..cells.directory import Directory, Entry
 from ..connection.supervisor import Supervisor
 from ..domain.legality import RULES
+from ..domain.undertaking import take_up
 from ..events.journal import Journal
 from ..events.subscriptions import Subscriptions
 from ..gateway.gateway import Gateway
@@ -61,6 +62,8 @@ PACK_PAUSE_S = 0.001
 """Between two pages, of some 40 domains where there are 10,000: about 0.1 ms to pack (measured)."""
 OPEN_WAIT_S = 86400.0
 """How long sweep and autostart wait for a connection that cannot be opened yet; it is tried again meanwhile."""
+STOP_S = 12.0
+"""How long a connection may take to end its verbs and to let go of its driver."""
 ADOPT_WAIT_S = 0.5
 """How long READY waits for guests to be taken up; a hung one goes on in the background."""
 _log = logging.getLogger("mechane.node")
@@ -146,6 +149,7 @@ class Node:
         self._connect()
         loaded = loading.load(self.services, self.connections)
         self.services.directory.load(loaded.entries)
+        take_up(self.services)
         for uri in loaded.runs:
             self.connections[uri].open_soon()
         adopting = self._adopt(loaded)
@@ -257,7 +261,7 @@ class Node:
         for supervisor in self.connections.values():
             closing = asyncio.run_coroutine_threadsafe(supervisor.close(), supervisor.home.loop)
             try:
-                closing.result(5.0)
+                closing.result(STOP_S)
             except TimeoutError:
                 _log.error("%s did not close in time", supervisor.uri)
             supervisor.home.stop(5.0)

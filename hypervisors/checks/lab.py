@@ -104,6 +104,7 @@ class CheckEnv:
         self.loop = asyncio.get_running_loop()
         self.sinks: dict[str, FactSink] = {}
         self.xml: dict[str, str] = {}
+        self.notes: dict[str, dict[str, Any]] = {}
         for each in (self.state_dir, self.runtime_dir):
             each.mkdir(mode=0o700, exist_ok=True)
 
@@ -124,6 +125,10 @@ class CheckEnv:
     async def definition(self, uuid: str) -> str:
         """Return the XML of a guest: as it runs, else as it was first started."""
         return self.xml[uuid]
+
+    async def intend(self, uuid: str, note: Mapping[str, Any]) -> None:
+        """Keep the note."""
+        self.notes[uuid] = dict(note)
 
     def connection_changed(self, *, up: bool, message: str = "") -> None:
         """Take note of nothing: checks look at facts."""

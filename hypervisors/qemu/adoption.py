@@ -80,6 +80,7 @@ class Adoption:
         guest.owners = list(record.owners)
         guest.holds = record.holds
         guest.threads = dict(record.threads)
+        guest.leaving = {str(note["alias"]): note for note in record.leaving}
         adopt(self._shop, guest, record.host, same_boot=record.boot_id == self._shop.boot_id)
         guest.believe(State.NOSTATE, "unknown")
         return guest

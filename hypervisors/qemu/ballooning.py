@@ -6,8 +6,12 @@ when it can, and `balloon.current` of the statistics says how far it is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
 from ...config.errors import MonitorError, OperationInvalid
-from ..contract import Target
+from ..contract import Outcome, Target
 from .power import Power
 from .qmp import Command
 from .workshop import Workshop
@@ -31,6 +35,8 @@ class Ballooning:
             OperationInvalid: it has no balloon.
         """
         changed: bytes = await self._shop.env.pure(_resized, xml, kib, size=len(xml))
+        before = await self._shop.env.pure(_memory, xml, size=len(xml))
+        await self._shop.env.intend(target.uuid, {"kind": "memory", "before_kib": before, "kib": kib})
         try:
             await self._power.change(target, Command("balloon", {"value": kib * 1024}))
         except MonitorError as error:
@@ -41,8 +47,20 @@ class Ballooning:
             ) from error
         return changed.decode()
 
+    async def mend(self, target: Target, note: Mapping[str, Any]) -> Outcome:
+        """Settle a change that was broken off: the guest may use what it could before."""
+        with suppress(MonitorError):  # it has no balloon: nothing was changed
+            await self._power.change(target, Command("balloon", {"value": note["before_kib"] * 1024}))
+        return Outcome(done=False)
+
 
 def _resized(xml: str, kib: int) -> bytes:
     from ...config.domain.edit import set_memory
 
     return set_memory(xml, kib)
+
+
+def _memory(xml: str) -> int:
+    from ...config.domain.document import parse, summary_of
+
+    return summary_of(parse(xml)).memory_kib

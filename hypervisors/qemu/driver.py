@@ -17,6 +17,7 @@ from ..contract import (
     Handle,
     HypervisorInfo,
     Inspection,
+    Outcome,
     Started,
     StartRequest,
     Target,
@@ -48,6 +49,7 @@ from .options import QemuOptions
 from .power import Power
 from .procfs import boot_id
 from .qmp import Command
+from .recovery import Recovery
 from .starting import Starter
 from .stats import Statistics
 from .workshop import Workshop
@@ -97,6 +99,10 @@ class QemuDriver(Driver):
         self._ballooning = Ballooning(self._shop, self._power)
         self._saving = Saving(self._shop, self._power)
         self._snapshots = Snapshotting(self._shop, self._endings, self._definitions)
+        self._recovery = Recovery(
+            self._shop, self._endings, self._power, self._hotplug, self._processors, self._ballooning, self._saving,
+            self._snapshots,
+        )  # fmt: skip
         self._stats = Statistics(self._shop, self._power)
         self._consoles = Consoles(self._power)
         self._default = next((path for path in EMULATORS if Path(path).exists()), EMULATORS[0])
@@ -133,8 +139,7 @@ class QemuDriver(Driver):
 
     async def close(self) -> None:
         """Let go of everything; guests keep running."""
-        for task in list(self._shop.tasks):
-            task.cancel()
+        await self._shop.end_tasks()
         self._grouping.close()
         await self._emulators.close()
         await self._tables.close()
@@ -173,7 +178,14 @@ class QemuDriver(Driver):
 
     async def reattach(self, target: Target, handle: Handle, facts: FactSink) -> Started | None:
         """Take up a running guest."""
-        return await self._adoption.reattach(target, handle, facts)
+        started = await self._adoption.reattach(target, handle, facts)
+        if started is not None:
+            self._recovery.adopted(target)
+        return started
+
+    async def recover(self, target: Target, note: Mapping[str, Any]) -> Outcome:
+        """Finish or take back a change that was broken off."""
+        return await self._recovery.recover(target, note)
 
     async def abandon(self, target: Target, handle: Handle) -> None:
         """End what an unfinished start left."""

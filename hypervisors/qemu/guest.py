@@ -43,6 +43,8 @@ class Guest:
         self.profile = Profile()
         self.owners: list[Owner] = []
         self.host = HostParts()
+        self.leaving: dict[str, Mapping[str, Any]] = {}
+        """Devices that it was asked to let go of and has not yet: what is to be cleared behind each, by alias."""
         self.grouping: asyncio.Task[None] | None = None
         """Puts the process into its control group, in the background."""
         self.process: QemuProcess | None = None
@@ -79,7 +81,7 @@ class Guest:
         """Return the handle with what changed since it was written."""
         return {
             **handle, "owners": [list(owner) for owner in self.owners], "profile": self.profile.to_map(),
-            "host": self.host.record().to_map(),
+            "host": self.host.record().to_map(), "leaving": list(self.leaving.values()),
         }  # fmt: skip
 
     # ---- facts

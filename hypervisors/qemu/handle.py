@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from ..contract import Handle
 from .host.records import HostRecord
@@ -32,6 +32,8 @@ class GuestRecord:
     threads: Mapping[int, int]
     profile: Profile
     host: HostRecord = HostRecord()
+    leaving: tuple[Mapping[str, Any], ...] = ()
+    """Devices that the guest was asked to let go of and has not yet (hotplug/mending.py)."""
 
     def to_handle(self) -> Handle:
         """Return plain data for the store."""
@@ -50,6 +52,7 @@ class GuestRecord:
             "threads": [list(pair) for pair in self.threads.items()],
             "profile": self.profile.to_map(),
             "host": self.host.to_map(),
+            "leaving": list(self.leaving),
         }
 
     @classmethod
@@ -71,4 +74,5 @@ class GuestRecord:
             threads=dict(handle["threads"]),
             profile=Profile.from_map(handle["profile"]),
             host=HostRecord.from_map(handle.get("host", {})),
+            leaving=tuple(handle.get("leaving", ())),
         )

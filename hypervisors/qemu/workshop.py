@@ -8,9 +8,9 @@ import os
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..contract import DriverEnv
 from .folder import GuestFolder
@@ -21,8 +21,14 @@ from .options import QemuOptions
 from .process import QemuProcess
 from .spawn import spawn
 
+T = TypeVar("T")
 PREPARE_S = 20.0
 """Seconds for making folders, opening logs and changing owners on a slow file system."""
+
+
+STOP_S = 2.0
+"""Seconds that work for a domain has to come to its end when the node stops; then the next node settles it."""
+CANCEL_S = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +42,8 @@ class Workshop:
     log: logging.Logger
     ports: Ports
     tasks: set[asyncio.Task[Any]]
+    underway: dict[str, set[asyncio.Task[Any]]] = field(default_factory=dict)
+    """Those of the tasks that must have ended before a domain is changed again, by its UUID."""
 
     def folder_of(self, uuid: str) -> GuestFolder:
         """Return the folder of a guest."""
@@ -53,6 +61,55 @@ class Workshop:
     async def blocking(self, function: Callable[..., Any], /, *args: Any, domain: str = "") -> Any:
         """Run something short that touches the file system on the pool."""
         return await self.env.blocking(function, *args, deadline_s=PREPARE_S, domain=domain)
+
+    def keep(self, uuid: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run something for a domain that goes on when whoever awaits it goes away; `quiet` waits for it."""
+        task = self.env.loop.create_task(work)
+        mine = self.underway.setdefault(uuid, set())
+        for kept in (self.tasks, mine):
+            kept.add(task)
+            task.add_done_callback(kept.discard)
+
+        def ended(done: asyncio.Task[T]) -> None:
+            if not mine and self.underway.get(uuid) is mine:
+                del self.underway[uuid]
+            if not done.cancelled():
+                done.exception()  # who waits for it is told
+
+        task.add_done_callback(ended)
+        return task
+
+    async def quiet(self, uuid: str) -> None:
+        """Wait until nothing of that kind is done for a domain any more."""
+        while tasks := self.underway.get(uuid):
+            await asyncio.wait(set(tasks))
+
+    async def end_tasks(self) -> None:
+        """End what runs in the background: what must not be broken off has a while, the rest is cancelled."""
+        kept = [task for tasks in self.underway.values() for task in tasks]
+        for task in self.tasks.difference(kept):
+            task.cancel()
+        if kept:
+            await asyncio.wait(kept, timeout=STOP_S)
+        left = list(self.tasks)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=CANCEL_S)
+
+    async def unbroken(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Await work to its end also when the caller is cancelled meanwhile, and be cancelled after it."""
+        task = self.env.loop.create_task(work)
+        cancelled = False
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled:
+            task.exception()
+            raise asyncio.CancelledError
+        return task.result()
 
     def spawn(
         self, argv: Sequence[str], *, log_fd: int, pass_fds: Sequence[int], environment: Mapping[str, str],

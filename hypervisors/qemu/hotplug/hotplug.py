@@ -12,14 +12,15 @@ from ...contract import Target
 from .. import live, ownership
 from ..emulators import Emulators
 from ..guest import Guest
-from ..host.taps import remove_links
+from ..host.taps import links_of, remove_links
 from ..power import Power
 from ..profile import Profile
 from ..qmp import Command, CommandKind, Monitor
 from ..workshop import Workshop
 from . import leftovers
+from .mending import Mending, Note, commands, packed
 from .runner import Runner
-from .watch import REFUSED, REMOVED
+from .watch import REFUSED, REMOVED, watch_of
 
 if TYPE_CHECKING:
     from ....config.domain.domain import Domain
@@ -48,6 +49,7 @@ class Hotplugging:
         self._power = power
         self._emulators = emulators
         self._runner = Runner(shop)
+        self.mending = Mending(shop, self._runner, self)
         self.unplug_s = UNPLUG_S
 
     # ---- attach
@@ -65,7 +67,9 @@ class Hotplugging:
                 plan_attach, xml, device, emulator, str(guest.folder.path), leftovers.top_number(nodes) + 1,
                 tap.fds if tap is not None else None, tap.names if tap is not None else None, size=len(xml),
             )  # fmt: skip
-            await self._take_files(guest, plan.files)
+            owners = await self._owners(plan.files)
+            await self._shop.env.intend(target.uuid, await self._attach_note(guest, plan, nodes, owners, tap))
+            await self._take_files(guest, owners)
             await self._runner.run(guest, monitor, [*(tap.steps() if tap is not None else ()), *plan.steps])
         except BaseException:
             if tap is not None:
@@ -79,6 +83,19 @@ class Hotplugging:
             domain = live.complete(plan.live(), {live.CHARDEVS.name: await self._ask(monitor, live.CHARDEVS)})
         return await self.write(guest, domain, len(xml))
 
+    async def _attach_note(
+        self, guest: Guest, plan: AttachPlan, nodes: Any, owners: Sequence[ownership.Owner], tap: PluggedTap | None
+    ) -> dict[str, Any]:
+        """Return what is kept until the device is recorded: to have it, or to be rid of it."""
+        aliases = [step.plugs for step in plan.steps if step.plugs]
+        return {
+            **attach_note(plan.alias, aliases, leftovers.top_number(nodes) + 1), "target": plan.disk,
+            "owners": [list(owner) for owner in owners], "ptys": [list(pair) for pair in plan.ptys],
+            "links": list(tap.links) if tap is not None else [],
+            "fds": [str(step.command.arguments["fdname"]) for step in tap.steps()] if tap is not None else [],
+            "after": packed(await self._text(guest, plan.domain)),
+        }  # fmt: skip
+
     async def _open_tap(self, guest: Guest, xml: str, device: str, emulator: Any) -> PluggedTap | None:
         """Make the tap device of a card that needs one."""
         from .plan import plan_tap
@@ -88,6 +105,7 @@ class Hotplugging:
         if needed is None:
             return None
         tap = PluggedTap(guest.target.uuid, guest.host.links)
+        await self._shop.env.intend(guest.target.uuid, attach_note("", (), 0))
         await self._shop.blocking(tap.open, *needed, domain=guest.target.uuid)
         return tap
 
@@ -96,20 +114,23 @@ class Hotplugging:
 
         return await self._emulators.get(await self._shop.env.pure(emulator_of, xml, size=len(xml)))
 
-    async def _take_files(self, guest: Guest, files: Sequence[FileUse]) -> None:
-        """Give a disk's file to QEMU's user; it is given back when the guest ends."""
+    async def _owners(self, files: Sequence[FileUse]) -> list[ownership.Owner]:
+        """Return whose files must be given to QEMU's user for a device."""
         identity, options = self._shop.identity, self._shop.options
-        if not files or not identity.drops or not options.set_ownership:
-            return
         mine = [file.path for file in files if not file.read_only and file.kind in ("disk", "nvram")]
+        if not mine or not identity.drops or not options.set_ownership:
+            return []
+        found: list[ownership.Owner] = await self._shop.blocking(ownership.plan, mine, identity.uid)
+        return found
 
-        def take() -> list[ownership.Owner]:
-            owners = ownership.plan(mine, identity.uid)
-            ownership.take(owners, identity.uid, identity.gid)
-            return owners
-
+    async def _take_files(self, guest: Guest, owners: Sequence[ownership.Owner]) -> None:
+        """Give files to QEMU's user; they are given back when the device goes, or the guest ends."""
+        if not owners:
+            return
+        identity = self._shop.identity
+        guest.owners += owners
         try:
-            guest.owners += await self._shop.blocking(take)
+            await self._shop.unbroken(self._shop.blocking(ownership.take, owners, identity.uid, identity.gid))
         except OSError as error:
             raise OperationFailed(
                 f"{error.filename} cannot be given to {identity.user}: {error.strerror}",
@@ -132,20 +153,34 @@ class Hotplugging:
         first = 0
         if removal.tag == "disk":
             first = leftovers.number_of(removal.alias, await self._ask(monitor, leftovers.BLOCKS))
-        await self._unplug(guest, monitor, removal, first)
-        await self._clear(guest, monitor, removal, first)
+        note = {
+            "kind": "detach", "alias": removal.alias, "tag": removal.tag, "first": first, "images": removal.images,
+            "files": list(removal.files), "link": removal.link,
+        }  # fmt: skip
+        after = packed(await self._text(guest, removal.domain))
+        await self._shop.env.intend(target.uuid, {**note, "after": after})
+        await self._unplug(guest, monitor, note)
+        await self.clear_behind(guest, monitor, note)
         return await self.write(guest, removal.domain, len(xml))
 
-    async def _unplug(self, guest: Guest, monitor: Monitor, removal: Removal, first: int) -> None:
-        alias, watch = removal.alias, self._runner.watch(guest)
+    def watch_for(self, guest: Guest, monitor: Monitor, note: Note) -> asyncio.Future[str]:
+        """Have what a device leaves behind cleared whenever it goes; returns what becomes of it."""
+        alias, watch = note["alias"], watch_of(guest)
         gone = watch.expect(alias)
-        watch.when_removed(alias, lambda: self._went_late(guest, monitor, removal, first, gone))
+        guest.leaving[alias] = {name: value for name, value in note.items() if name != "after"}
+        watch.when_removed(alias, lambda: self._went_late(guest, monitor, note, gone))
+        return gone
+
+    async def _unplug(self, guest: Guest, monitor: Monitor, note: Note) -> None:
+        alias, watch = note["alias"], watch_of(guest)
+        gone = self.watch_for(guest, monitor, note)
         try:
             await self._change(monitor, Command("device_del", {"id": alias}))
         except MonitorError as error:
             if PENDING not in error.message:
                 watch.forget(alias)
                 watch.when_removed(alias, _nothing)
+                guest.leaving.pop(alias, None)
                 raise
         try:
             outcome = await asyncio.wait_for(self._until_gone(monitor, alias, gone), self.unplug_s)
@@ -177,36 +212,45 @@ class Hotplugging:
                 if not any(item["name"] == alias for item in devices):
                     return REMOVED
 
-    def _went_late(
-        self, guest: Guest, monitor: Monitor, removal: Removal, first: int, gone: asyncio.Future[str]
-    ) -> None:
+    def _went_late(self, guest: Guest, monitor: Monitor, note: Note, gone: asyncio.Future[str]) -> None:
         """Clear up behind a device that went after its detach had given up waiting."""
         if not gone.done():
-            self._shop.later(self._clear(guest, monitor, removal, first))
+            self._shop.later(self.clear_behind(guest, monitor, note))
 
-    async def _clear(self, guest: Guest, monitor: Monitor, removal: Removal, first: int) -> None:
+    async def clear_behind(self, guest: Guest, monitor: Monitor, note: Note) -> None:
+        """Take away what a device that went has left: nodes, backends, files, links."""
         nodes, chardevs, objects = await monitor.execute_all(
             (leftovers.NODES, leftovers.CHARDEVS, leftovers.OBJECTS), kind=CommandKind.QUERY,
             deadline_s=self._shop.env.deadlines.query_s,
         )  # fmt: skip
-        alias = removal.alias
-        commands = [Command("netdev_del", {"id": f"host{alias}"})] if removal.tag == "interface" else []
-        commands += leftovers.node_commands(first, removal.images, nodes)
-        commands += leftovers.object_commands(alias, first, removal.images, chardevs, objects)
+        alias, first, images = note["alias"], note["first"], note["images"]
+        commands = [Command("netdev_del", {"id": f"host{alias}"})] if note["tag"] == "interface" else []
+        commands += leftovers.node_commands(first, images, nodes)
+        commands += leftovers.object_commands(alias, first, images, chardevs, objects)
         for problem in await self._runner.clear(monitor, commands):
             self._shop.log.warning("after %s of %s: %s", alias, guest.target.name, problem.message)
-        await self._give_back(guest, removal.files)
-        if removal.link in guest.host.links:
-            guest.host.links.remove(removal.link)
-            for failed in await self._shop.blocking(remove_links, [removal.link]):
+        await self.give_back(guest, note["files"])
+        if note["link"] in guest.host.links:
+            guest.host.links.remove(note["link"])
+            for failed in await self._shop.blocking(remove_links, [note["link"]]):
                 self._shop.log.warning("after %s of %s: %s", alias, guest.target.name, failed)
+        guest.leaving.pop(alias, None)
 
-    async def _give_back(self, guest: Guest, files: Sequence[str]) -> None:
+    async def remove_links_but(self, guest: Guest, unwanted: Sequence[str]) -> None:
+        """Remove the guest's links that no card of it has: those that were made for one that it did not get."""
+        guest.host.links = [link for link in guest.host.links if link not in unwanted]
+        strange = set(await self._shop.blocking(links_of, guest.target.uuid)) - set(guest.host.links)
+        for failed in await self._shop.blocking(remove_links, sorted(strange)):
+            self._shop.log.warning("after a card of %s: %s", guest.target.name, failed)
+
+    async def give_back(self, guest: Guest, files: Sequence[str]) -> None:
+        """Give files back to whom they belonged before the guest got them."""
         mine = [owner for owner in guest.owners if owner[0] in files]
         if mine:
-            guest.owners = [owner for owner in guest.owners if owner not in mine]
-            for problem in await self._shop.blocking(ownership.restore, mine, self._shop.identity.uid):
+            restoring = self._shop.blocking(ownership.restore, mine, self._shop.identity.uid)
+            for problem in await self._shop.unbroken(restoring):
                 self._shop.log.warning("after a disk of %s: %s", guest.target.name, problem)
+            guest.owners = [owner for owner in guest.owners if owner not in mine]
 
     # ---- update
 
@@ -223,11 +267,18 @@ class Hotplugging:
             plan_update, xml, device, emulator, str(guest.folder.path), leftovers.top_number(nodes) + 1, blocks,
             size=len(xml),
         )  # fmt: skip
-        await self._take_files(guest, plan.files)
+        owners = await self._owners(plan.files)
+        await self._shop.env.intend(target.uuid, {
+            "kind": "update", "tray": plan.tray, "node": plan.node, "old": plan.first, "images": plan.images,
+            "number": leftovers.top_number(nodes) + 1, "left": list(plan.left), "redo": commands(plan.others),
+            "undo": commands([step.undo for step in reversed(plan.reversible) if step.undo is not None]),
+            "owners": [list(owner) for owner in owners], "after": packed(await self._text(guest, plan.domain)),
+        })  # fmt: skip
+        await self._take_files(guest, owners)
         await self._run_update(guest, monitor, plan)
         if plan.images:
             await self._runner.clear(monitor, leftovers.node_commands(plan.first, plan.images, nodes))
-            await self._give_back(guest, plan.left)
+            await self.give_back(guest, plan.left)
         return await self.write(guest, plan.domain, len(xml))
 
     async def _run_update(self, guest: Guest, monitor: Monitor, plan: UpdatePlan) -> None:
@@ -248,7 +299,7 @@ class Hotplugging:
         Raises:
             OperationFailed: it keeps it locked.
         """
-        watch = self._runner.watch(guest)
+        watch = watch_of(guest)
         opened = watch.expect_tray(alias)
         try:
             await self._change(monitor, Command("blockdev-open-tray", {"id": alias, "force": False}))
@@ -277,10 +328,9 @@ class Hotplugging:
         Raises:
             As `detach`.
         """
-        from ....config.domain.domain import Domain
-        from .plan import Removal
-
-        await self._unplug(guest, monitor, Removal(domain=Domain(), alias=alias, tag="vcpu"), 0)
+        await self._unplug(guest, monitor, {"alias": alias, "tag": "vcpu", "first": 0, "images": 0, "files": [],
+                                            "link": ""})  # fmt: skip
+        guest.leaving.pop(alias, None)
 
     async def _ask(self, monitor: Monitor, command: Command) -> Any:
         return await monitor.execute(
@@ -294,12 +344,21 @@ class Hotplugging:
 
     async def write(self, guest: Guest, domain: Domain, size: int) -> str:
         """Return the XML of a guest whose devices changed, and remember what statistics need of it."""
+        guest.profile = Profile.of(domain)
+        return await self._text(guest, domain, size)
+
+    async def _text(self, guest: Guest, domain: Domain, size: int = 0) -> str:
         from .plan import write
 
-        guest.profile = Profile.of(domain)
         number = guest.target.id if guest.target.id is not None else domain.id or 0
         text: str = await self._shop.env.pure(write, domain, number, size=size)
         return text
+
+
+def attach_note(alias: str, aliases: Sequence[str], number: int) -> dict[str, Any]:
+    """Return the note of a device that is to come, as far as it is known at first: its card's host end comes early."""
+    return {"kind": "attach", "alias": alias, "aliases": list(aliases), "number": number, "target": "", "owners": [],
+            "ptys": [], "links": [], "fds": [], "after": b""}  # fmt: skip
 
 
 def _nothing() -> None:

@@ -37,6 +37,8 @@ class AttachPlan:
     steps: tuple[Step, ...]
     files: tuple[FileUse, ...] = ()
     ptys: tuple[tuple[str, str], ...] = ()
+    disk: str = ""
+    """What a disk is called in the guest: the target of its nodes."""
 
     def live(self) -> LiveDevices:
         """Return what is learnt from the monitor afterwards."""
@@ -126,8 +128,9 @@ def plan_attach(
         files += build.files
         ptys += build.ptys
     return AttachPlan(
-        domain=planned, alias=found.alias.name or "", steps=_devices_last(steps), files=tuple(files), ptys=tuple(ptys)
-    )
+        domain=planned, alias=found.alias.name or "", steps=_devices_last(steps), files=tuple(files), ptys=tuple(ptys),
+        disk=(found.target.dev or "") if isinstance(found, Disk) else "",
+    )  # fmt: skip
 
 
 def plan_running(domain: Domain, emulator: Emulator) -> Domain:

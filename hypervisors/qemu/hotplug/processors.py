@@ -7,14 +7,17 @@ guest was started with have no name and stay.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ....config.errors import InvalidArgument, OperationInvalid, Unsupported
-from ...contract import Target
+from ....config.errors import InvalidArgument, MonitorError, OperationInvalid, Unsupported
+from ...contract import Outcome, Target
 from .. import live
+from ..guest import Guest
 from ..power import Power
-from ..qmp import Command, CommandKind
+from ..qmp import Command, CommandKind, Monitor
 from ..workshop import Workshop
+from .mending import packed, unpacked
 from .plan import type_of, with_processors
 from .recorder import Step
 
@@ -52,16 +55,41 @@ class Processors:
                 remedy=f"Give it 1 to {len(slots)}, or raise the maximum in its definition",
                 allowed=f"1 to {len(slots)}",
             )  # fmt: skip
-        if count > len(there):
-            steps = [_plug(number, slots[number]) for number in free[: count - len(there)]]
-            await self._plugging.run(guest, monitor, steps)
         if count < len(there) and await self._shop.env.pure(type_of, xml, size=len(xml)) == "qemu":
             raise Unsupported(
                 "an emulated guest keeps its processors: QEMU 7.2 crashes when one comes after another went (measured)",
                 remedy="Run the domain with type='kvm', or change its definition (--config)",
             )
-        for number in _to_go(target.name, there, slots, len(there) - count):
+        going = _to_go(target.name, there, slots, len(there) - count)
+        note = {"kind": "vcpus", "count": count, "before": len(there), "xml": packed(xml)}
+        await self._shop.env.intend(target.uuid, note)
+        if count > len(there):
+            steps = [_plug(number, slots[number]) for number in free[: count - len(there)]]
+            await self._plugging.run(guest, monitor, steps)
+        for number in going:
             await self._plugging.unplug_alias(guest, monitor, name_of(slots[number]))
+        return await self._write(guest, monitor, xml, count)
+
+    async def mend(self, guest: Guest, monitor: Monitor, note: Mapping[str, Any]) -> Outcome:
+        """Settle a change of the number of processors that was broken off: what has begun is done to its end.
+
+        Processors that were to come come; one that the guest has not let go of stays.
+        """
+        query_s = self._shop.env.deadlines.query_s
+        slots = in_order(await monitor.execute(SLOTS.name, kind=CommandKind.QUERY, deadline_s=query_s))
+        there = sum("qom-path" in slot for slot in slots)
+        if there == note["before"]:
+            return Outcome(done=False)
+        if there < note["count"] > note["before"]:
+            free = [number for number, slot in enumerate(slots) if "qom-path" not in slot]
+            with suppress(MonitorError):  # then it has those that came
+                steps = [_plug(number, slots[number]) for number in free[: note["count"] - there]]
+                await self._plugging.run(guest, monitor, steps)
+                there = note["count"]
+        return Outcome(done=there == note["count"], xml=await self._write(guest, monitor, unpacked(note["xml"]), there))
+
+    async def _write(self, guest: Guest, monitor: Monitor, xml: str, count: int) -> str:
+        query_s = self._shop.env.deadlines.query_s
         known = await monitor.execute(live.CPUS.name, kind=CommandKind.QUERY, deadline_s=query_s)
         guest.threads = live.threads({live.CPUS.name: known})
         domain = await self._shop.env.pure(with_processors, xml, count, size=len(xml))

@@ -2,8 +2,7 @@
 
 Guarantees:
 - a step that QEMU refuses takes back those before it, before the error is raised;
-- a change that is interrupted, or whose step is not answered in time, is taken back in the
-  background, as soon as the monitor answers again.
+- a change that is interrupted, or whose step is not answered in time, stays as it is: mending.py settles it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from ..guest import Guest
 from ..qmp import Command, CommandKind, Monitor
 from ..workshop import Workshop
 from .recorder import Step
-from .watch import Watch
+from .watch import watch_of
 
 TAKE_BACK_S = 20.0
 """Seconds that a guest has to let go of a device that was plugged in vain."""
@@ -33,12 +32,6 @@ class Runner:
     def __init__(self, shop: Workshop) -> None:
         self._shop = shop
 
-    def watch(self, guest: Guest) -> Watch:
-        """Return who follows the device events of a guest."""
-        if not isinstance(guest.watcher, Watch):
-            guest.watcher = Watch()
-        return guest.watcher
-
     async def run(self, guest: Guest, monitor: Monitor, steps: Sequence[Step]) -> None:
         """Run all steps.
 
@@ -52,9 +45,6 @@ class Runner:
                 await self._change(monitor, step.command)
         except MonitorError:
             await asyncio.wait({self._keep(self._take_back(guest, monitor, done[:-1]))}, timeout=INLINE_S)
-            raise
-        except BaseException:
-            self._shop.later(self._take_back(guest, monitor, done))
             raise
 
     async def _change(self, monitor: Monitor, command: Command) -> None:
@@ -81,7 +71,7 @@ class Runner:
 
     async def _unplug(self, guest: Guest, monitor: Monitor, step: Step) -> None:
         assert step.undo is not None
-        gone = self.watch(guest).expect(step.plugs)
+        gone = watch_of(guest).expect(step.plugs)
         if await self._insist(monitor, step.undo) is None:
             try:
                 await asyncio.wait_for(gone, TAKE_BACK_S)

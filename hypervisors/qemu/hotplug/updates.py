@@ -44,6 +44,12 @@ class UpdatePlan:
     images: int = 0
     """Block nodes of the medium that was in: number of the topmost, and how many images."""
     left: tuple[str, ...] = ()
+    node: str = ""
+    """The node of the new medium; '' where the drive is emptied."""
+    reversible: tuple[Step, ...] = ()
+    """The steps that only set something: taken back one by one, while the medium tells itself how far it is."""
+    others: tuple[Command, ...] = ()
+    """Commands to be sent again where the medium is changed already."""
 
 
 def plan_update(
@@ -86,7 +92,7 @@ def plan_update(
     if rest and isinstance(after, Disk) and after.device in ("cdrom", "floppy") and not found:
         return _change_medium(domain, before, after, emulator, guest_dir, number, blocks, steps)
     _need_none([*found, *rest])
-    return UpdatePlan(domain=domain, steps=tuple(steps))
+    return UpdatePlan(domain=domain, steps=tuple(steps), reversible=tuple(steps))
 
 
 def _same(domain: Domain, made: Any, alias: str | None) -> Any:
@@ -179,13 +185,19 @@ def _password(before: Graphics, after: Graphics) -> list[Step]:
         if not before.passwd or not after.passwd:
             raise OperationInvalid("a display asks for a password only if it did when it was started",
                                    remedy="Change the definition (--config)")
-        connected = {"connected": after.connected} if after.connected else {}
-        steps.append(Step(command=Command(
-            "set_password", {"protocol": "vnc", "password": after.passwd, **connected})))
+        steps.append(Step(command=_set_password(after), undo=_set_password(before)))
     if before.passwd_valid_to != after.passwd_valid_to:
-        steps.append(Step(command=Command(
-            "expire_password", {"protocol": "vnc", "time": _seconds(after.passwd_valid_to)})))
+        steps.append(Step(command=_expire(after), undo=_expire(before)))
     return steps
+
+
+def _set_password(display: Graphics) -> Command:
+    connected = {"connected": display.connected} if display.connected else {}
+    return Command("set_password", {"protocol": "vnc", "password": display.passwd, **connected})
+
+
+def _expire(display: Graphics) -> Command:
+    return Command("expire_password", {"protocol": "vnc", "time": _seconds(display.passwd_valid_to)})
 
 
 def _seconds(moment: str | None) -> str:
@@ -227,5 +239,6 @@ def _change_medium(
     after.target.tray = None if node is not None else "open"
     return UpdatePlan(
         domain=domain, steps=(*steps, *others), files=tuple(build.files), tray=alias, first=old,
-        images=images_of(before) if old else 0, left=files_of(before),
+        images=images_of(before) if old else 0, left=files_of(before), node=node or "", reversible=tuple(others),
+        others=tuple(step.command for step in others),
     )  # fmt: skip

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..guest import Guest
 
 REMOVED, REFUSED = "removed", "refused"
 _ENDS = {"DEVICE_DELETED": REMOVED, "DEVICE_UNPLUG_GUEST_ERROR": REFUSED}
@@ -57,3 +60,10 @@ class Watch:
         """Stop waiting for a device."""
         self._waiting.pop(alias, None)
         self._trays.pop(alias, None)
+
+
+def watch_of(guest: Guest) -> Watch:
+    """Return who follows the device events of a guest."""
+    if not isinstance(guest.watcher, Watch):
+        guest.watcher = Watch()
+    return guest.watcher

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ....config.errors import OperationFailed, OperationInvalid
+from ....config.errors import DeadlineExceeded, OperationFailed, OperationInvalid, ToolFailed
 from .. import ownership
 from ..argv.options import escape
 from ..workshop import Workshop
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 TOOL = "qemu-img"
 FORMAT = "qcow2"
+FREE_S = 8.0
+ORPHAN_S = 120.0
+"""Seconds after the node's start for which an image in use may be in the hands of an earlier node's qemu-img."""
+LOOK_S = 0.1
+LOCKED = ('Failed to get "write" lock', "Failed to get shared", "Is another process using the image")
+"""What qemu-img 7.2 says of an image that another process has open."""
 DRIVERS = {"file": "file", "block": "host_device"}
 
 
@@ -112,24 +119,54 @@ class ImageTool:
 
     def __init__(self, shop: Workshop) -> None:
         self._shop = shop
+        self._since = shop.env.loop.time()
 
     @asynccontextmanager
-    async def hold(self, images: Sequence[Image]) -> AsyncIterator[None]:
-        """Give the images to QEMU's user for as long as the block runs."""
+    async def hold(
+        self, images: Sequence[Image], intend: Callable[[Sequence[ownership.Owner]], Awaitable[None]]
+    ) -> AsyncIterator[None]:
+        """Give the images to QEMU's user for as long as the block runs; `intend` is told before whose they are."""
         shop, identity = self._shop, self._shop.identity
         owners: list[ownership.Owner] = []
         if identity.drops and shop.options.set_ownership:
             owners = await shop.blocking(ownership.plan, [image.path for image in images], identity.uid)
+        if owners:
+            await intend(owners)
         try:
             try:
-                await shop.blocking(ownership.take, owners, identity.uid, identity.gid)
+                await shop.unbroken(shop.blocking(ownership.take, owners, identity.uid, identity.gid))
             except OSError as error:
                 raise OperationFailed(f"{error.filename} cannot be given to {identity.user}: {error.strerror}",
                                       remedy="look at its file system") from error  # fmt: skip
             yield
         finally:
-            for problem in await shop.blocking(ownership.restore, owners, identity.uid):
-                shop.log.warning("after a snapshot: %s", problem)
+            await self.give_back(owners)
+
+    async def give_back(self, owners: Sequence[ownership.Owner]) -> None:
+        """Give images back to whom they belonged."""
+        restoring = self._shop.blocking(ownership.restore, owners, self._shop.identity.uid)
+        for problem in await self._shop.unbroken(restoring):
+            self._shop.log.warning("after a snapshot: %s", problem)
+
+    async def free(self, images: Sequence[Image]) -> None:
+        """Wait until no qemu-img of an earlier node works on the images any more, a while after the node's start.
+
+        Raises:
+            DeadlineExceeded: one still does.
+        """
+        until = self._shop.env.loop.time() + FREE_S
+        while self._shop.env.loop.time() < self._since + ORPHAN_S:
+            try:
+                for image in images:
+                    await self.tags(image)
+                return
+            except ToolFailed as error:
+                if not any(word in str(error.details) + error.message for word in LOCKED):
+                    return  # something else is the matter with it: who needs it is told
+                if self._shop.env.loop.time() > until:
+                    raise DeadlineExceeded(f"an image is still in use: {error.message}", remedy="end what uses it",
+                                           still_running=True) from error  # fmt: skip
+            await asyncio.sleep(LOOK_S)
 
     async def tags(self, image: Image) -> frozenset[str]:
         """Return the snapshots that an image holds.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,9 +12,9 @@ from ...contract import Deadlines
 from ..guest import Guest
 from ..qmp import CommandKind, Monitor
 from .images import Image, check_all_hold, check_capable, foreign, of_running
-from .jobs import run_job
+from .jobs import conclude, dismiss, run_job
 from .records import Record
-from .saving import tell
+from .saving import STOPPED, tell
 
 JOB = "mechane-snapshot"
 
@@ -93,10 +93,28 @@ class LiveImages:
             if before is State.RUNNING:
                 await self._change("stop", {})
                 tell(guest, State.PAUSED, "from_snapshot")
-            await self._job("snapshot-load", {"tag": record.tag, **self._nodes(vmstate=True)})
+            # it stays until `settled`: should the node end, it is what says that the guest went back
+            await self._job("snapshot-load", {"tag": record.tag, **self._nodes(vmstate=True)}, keep=True)
             if record.state == State.RUNNING:
                 await self._change("cont", {})
         self._tell(before, State(record.state))
+
+    async def settled(self) -> None:
+        """Take the job of a revert away, once that is recorded."""
+        await dismiss(self._monitor, JOB, change_s=self._deadlines.change_s)
+
+    async def conclude(self) -> Mapping[str, Any] | None:
+        """Wait for the job of a change that was broken off; what QEMU says of it, or None where there is none."""
+        return await conclude(self.guest, self._monitor, JOB, change_s=self._deadlines.change_s, keep=True)
+
+    async def go_on(self, event: str = "") -> None:
+        """Let a guest run that was stopped for a snapshot."""
+        now = await self._monitor.execute(
+            "query-status", kind=CommandKind.QUERY, deadline_s=self._deadlines.query_s
+        )
+        if now["status"] in STOPPED:
+            await self._change("cont", {})
+            tell(self.guest, State.RUNNING, "from_snapshot", event, "from_snapshot" if event else "")
 
     def _tell(self, before: State, now: State) -> None:
         event = "" if before is now else "resumed" if now is State.RUNNING else "suspended"
@@ -118,5 +136,7 @@ class LiveImages:
     async def _change(self, command: str, arguments: dict[str, Any]) -> None:
         await self._monitor.execute(command, arguments, kind=CommandKind.CHANGE, deadline_s=self._deadlines.change_s)
 
-    async def _job(self, command: str, arguments: dict[str, Any]) -> None:
-        await run_job(self.guest, self._monitor, command, arguments, job=JOB, change_s=self._deadlines.change_s)
+    async def _job(self, command: str, arguments: dict[str, Any], *, keep: bool = False) -> None:
+        await run_job(
+            self.guest, self._monitor, command, arguments, job=JOB, change_s=self._deadlines.change_s, keep=keep
+        )

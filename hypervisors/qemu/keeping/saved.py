@@ -89,7 +89,7 @@ class SavedFile:
                 os.fsync(self.fd)
                 os.pwrite(self.fd, struct.pack(">I", 1), COMPLETE)
                 os.fsync(self.fd)
-                _sync_folder(str(Path(self.path).parent))
+                sync_folder(str(Path(self.path).parent))
             except OSError as error:
                 raise OperationFailed(f"{self.path} cannot be made durable: {error.strerror}",
                                       remedy="look at its file system", path=self.path) from error  # fmt: skip
@@ -165,6 +165,25 @@ def _check_trust(fd: int, path: str) -> None:
 
 
 def _read_head(fd: int, path: str) -> tuple[int, Description]:
+    complete, start, description = _read(fd, path)
+    if not complete:
+        raise _refused(path, "is not complete: saving was interrupted", "the guest runs on, or start it anew")
+    if description.compressed != "no":
+        raise _refused(path, f"is compressed with {description.compressed}", "this mechane reads plain ones only")
+    return start, description
+
+
+def read_description(fd: int, path: str) -> tuple[bool, Description]:
+    """Return whether a file is complete, and what was saved in it.
+
+    Raises:
+        OperationFailed: it holds no saved guest, or is damaged.
+    """
+    complete, _, description = _read(fd, path)
+    return complete, description
+
+
+def _read(fd: int, path: str) -> tuple[bool, int, Description]:
     nothing = _refused(path, "holds no saved guest", "name a file that domain.save wrote")
     try:
         raw = os.pread(fd, HEAD.size, 0)
@@ -176,8 +195,6 @@ def _read_head(fd: int, path: str) -> tuple[int, Description]:
     if version != VERSION:
         raise _refused(path, f"has format {version}, this mechane reads {VERSION}", "restore it with the mechane "
                        "that saved it")  # fmt: skip
-    if not complete:
-        raise _refused(path, "is not complete: saving was interrupted", "the guest runs on, or start it anew")
     text = os.pread(fd, min(length, DESCRIPTION_BYTES), HEAD.size)
     if len(text) != length or zlib.crc32(text) != checksum or start < HEAD.size + length:
         raise _refused(path, "is damaged: its description does not match its checksum", "use another copy")
@@ -186,9 +203,7 @@ def _read_head(fd: int, path: str) -> tuple[int, Description]:
         description = Description(**{**values, "version": tuple(values["version"])})
     except (ValueError, TypeError, KeyError) as error:
         raise _refused(path, "has a description that cannot be read", "use another copy") from error
-    if description.compressed != "no":
-        raise _refused(path, f"is compressed with {description.compressed}", "this mechane reads plain ones only")
-    return start, description
+    return bool(complete), start, description
 
 
 def _refused(path: str, why: str, remedy: str) -> OperationFailed:
@@ -200,7 +215,8 @@ def _write_all(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-def _sync_folder(path: str) -> None:
+def sync_folder(path: str) -> None:
+    """Make what was made or renamed in a folder durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ....config.errors import (
@@ -26,12 +26,13 @@ from ....config.errors import (
     OutcomeUnknown,
 )
 from ....config.states import State
-from ...contract import Target
+from ...contract import Outcome, Target
 from ...facts import StateChanged
 from ..guest import Guest
 from ..power import Power
 from ..qmp import CommandKind, Monitor
 from ..workshop import Workshop
+from .broken import COMPLETE, PARTIAL, discard, progress_of, seal
 from .saved import Description, SavedFile
 from .transfer import cancel, carry
 
@@ -42,6 +43,8 @@ DEATH_S = 30.0
 """Seconds that the saved guest's process has to end."""
 BACK_S = 10.0
 """Seconds that a failed save waits until its guest runs again; a hung monitor is not waited for."""
+STOPPED = ("paused", "postmigrate", "finish-migrate")
+"""What QEMU calls a guest that was stopped to be saved (qapi/run-state.json of QEMU 7.2)."""
 SAVEABLE = (State.RUNNING, State.PAUSED)
 
 
@@ -64,6 +67,9 @@ class Saving:
         guest.keeping = True
         try:
             description = await self._describe(guest, monitor)
+            await self._shop.env.intend(target.uuid, {
+                "kind": "save", "path": path, "saved_at": description.saved_at, "state": state[0].value,
+            })  # fmt: skip
             file: SavedFile = await self._shop.blocking(SavedFile, path, description, domain=target.uuid)
         except BaseException:
             guest.keeping = False
@@ -71,10 +77,10 @@ class Saving:
         try:
             await self._write(guest, monitor, file)
         except BaseException:
-            going = keep(self._shop, self._go_back(guest, monitor, file, state))
+            going = self._shop.keep(target.uuid, self._go_back(guest, monitor, file, state))
             await asyncio.wait([going], timeout=BACK_S)
             raise
-        await asyncio.shield(keep(self._shop, self._end(guest, file)))
+        await asyncio.shield(self._shop.keep(target.uuid, self._finish(guest, file)))
 
     async def _describe(self, guest: Guest, monitor: Monitor) -> Description:
         greeting = (monitor.greeting or {}).get("version", {}).get("qemu", {})
@@ -92,21 +98,57 @@ class Saving:
         await carry(guest, monitor, file.fd, incoming=False, change_s=change_s)
         await self._shop.env.blocking(file.seal, deadline_s=SEAL_S, domain=guest.target.uuid)
 
-    async def _end(self, guest: Guest, file: SavedFile) -> None:
+    async def _finish(self, guest: Guest, file: SavedFile) -> None:
+        try:
+            await self._end(guest, file.path)
+        finally:
+            guest.keeping = False
+            await self._shop.blocking(file.close, domain=guest.target.uuid)
+
+    async def _end(self, guest: Guest, path: str) -> None:
         """End the saved guest; its exit is reported before this returns."""
         assert guest.process is not None
         guest.expect_end("saved")
         guest.process.kill(END_GRACE_S)
-        await self._shop.blocking(file.close)
         try:
             await asyncio.wait_for(guest.process.exited.wait(), DEATH_S)
         except TimeoutError as error:
             raise OperationFailed(
-                f"{guest.target.name} is saved in {file.path}, but its process does not end",
-                remedy="destroy it, then restore it from the file", path=file.path, saved=True,
+                f"{guest.target.name} is saved in {path}, but its process does not end",
+                remedy="destroy it, then restore it from the file", path=path, saved=True,
             ) from error  # fmt: skip
-        finally:
-            guest.keeping = False
+
+    async def mend(self, target: Target, guest: Guest | None, note: Mapping[str, Any]) -> Outcome:
+        """Settle a save that was broken off: a state that is complete counts, else the guest runs on.
+
+        Args:
+            target: whose it is.
+            guest: the running guest, or None where it has ended.
+            note: what was to be saved where.
+
+        Raises:
+            As the monitor does.
+        """
+        path, saved_at = note["path"], note["saved_at"]
+        progress = await self._shop.blocking(progress_of, path, target.uuid, saved_at, domain=target.uuid)
+        if guest is None:
+            if progress == PARTIAL:
+                await self._shop.blocking(discard, path, target.uuid, saved_at, domain=target.uuid)
+            return Outcome(done=progress == COMPLETE)
+        monitor = self._power.monitor(target)
+        query_s = self._shop.env.deadlines.query_s
+        moved = await monitor.execute("query-migrate", kind=CommandKind.QUERY, deadline_s=query_s)
+        if progress == PARTIAL and moved.get("status") == "completed":
+            await self._shop.env.blocking(
+                seal, path, target.uuid, saved_at, deadline_s=SEAL_S, domain=target.uuid
+            )
+            progress = COMPLETE
+        if progress == COMPLETE:
+            await self._end(guest, path)
+            return Outcome(done=True)
+        await self._resume(guest, monitor, State(note["state"]), moved=bool(moved.get("status")))
+        await self._shop.blocking(discard, path, target.uuid, saved_at, domain=target.uuid)
+        return Outcome(done=False)
 
     async def _go_back(self, guest: Guest, monitor: Monitor, file: SavedFile, state: tuple[State, str]) -> None:
         """Remove the file and let the guest be as it was, as soon as its monitor answers."""
@@ -114,7 +156,7 @@ class Saving:
             await self._shop.blocking(file.discard)
             while not monitor.closed:
                 try:
-                    await self._resume(guest, monitor, state)
+                    await self._resume(guest, monitor, state[0])
                 except DeadlineExceeded:
                     continue  # each try waits its own deadline
                 return
@@ -125,10 +167,15 @@ class Saving:
         finally:
             guest.keeping = False
 
-    async def _resume(self, guest: Guest, monitor: Monitor, state: tuple[State, str]) -> None:
+    async def _resume(self, guest: Guest, monitor: Monitor, state: State, *, moved: bool = True) -> None:
+        """Stop the migration, if there may be one, and let the guest run where it ran."""
         change_s = self._shop.env.deadlines.change_s
-        await cancel(monitor, change_s=change_s)
-        if state[0] is State.RUNNING:
+        if moved:
+            await cancel(monitor, change_s=change_s)
+        if state is not State.RUNNING:
+            return
+        now = await monitor.execute("query-status", kind=CommandKind.QUERY, deadline_s=change_s)
+        if now["status"] in STOPPED:
             await monitor.execute("cont", kind=CommandKind.CHANGE, deadline_s=change_s)
             tell(guest, State.RUNNING, "save_canceled")
 
@@ -147,11 +194,3 @@ def check_free(guest: Guest) -> None:
 def tell(guest: Guest, state: State, reason: str, event: str = "", detail: str = "") -> None:
     """Report a state."""
     guest.report(StateChanged(incarnation=guest.incarnation, state=state, reason=reason, event=event, detail=detail))
-
-
-def keep(shop: Workshop, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    """Run something that must go on when whoever awaits it goes away."""
-    task = shop.env.loop.create_task(work)
-    shop.tasks.add(task)
-    task.add_done_callback(shop.tasks.discard)
-    return task

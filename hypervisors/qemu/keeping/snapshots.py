@@ -13,24 +13,42 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from ....config.errors import Busy, OperationInvalid
 from ....config.states import State
 from ...abilities import SnapshotInfo
-from ...contract import Target
+from ...contract import DriverEnv, Outcome, Target
+from .. import ownership
 from ..command import Definitions
 from ..endings import Endings
 from ..guest import Guest
 from ..workshop import Workshop
-from .images import Image, ImageTool, check_all_hold, check_capable, foreign, of_definition
+from .images import FORMAT, Image, ImageTool, check_all_hold, check_capable, foreign, of_definition
 from .live import LiveImages
 from .records import Record, Records, tag_of
-from .saving import check_free, keep
+from .saving import check_free
 
 T = TypeVar("T")
+
+
+class Intent:
+    """Makes durable what is about to be done to the snapshots of a domain; called again when more is known."""
+
+    def __init__(self, env: DriverEnv, uuid: str, action: str, note: Mapping[str, Any]) -> None:
+        self.action = action
+        self._env = env
+        self._uuid = uuid
+        self._note = note
+        self._owners: Sequence[ownership.Owner] = ()
+
+    async def __call__(self, owners: Sequence[ownership.Owner] | None = None) -> None:
+        """Store it, with the owners of images that are about to change hands."""
+        self._owners = self._owners if owners is None else owners
+        note = {**self._note, "action": self.action, "owners": [list(owner) for owner in self._owners]}
+        await self._env.intend(self._uuid, note)
 
 
 class Snapshotting:
@@ -46,6 +64,8 @@ class Snapshotting:
         self._clock = wall_clock
         self._tool = ImageTool(shop)
         self._changing: set[str] = set()
+        self._mine: set[str] = set()
+        """Domains that this node has changed: no qemu-img of an earlier one works on their images any more."""
 
     async def shown(self, target: Target) -> Sequence[SnapshotInfo]:
         """List the domain's snapshots, oldest first."""
@@ -87,7 +107,7 @@ class Snapshotting:
             raise Busy(f"a snapshot of {target.name} is being changed", remedy="wait for that",
                        what="snapshots", limit=1)  # fmt: skip
         self._changing.add(target.uuid)
-        task: asyncio.Task[T] = keep(self._shop, work)
+        task: asyncio.Task[T] = self._shop.keep(target.uuid, work)
         task.add_done_callback(lambda _: self._changing.discard(target.uuid))
         return await asyncio.shield(task)
 
@@ -122,18 +142,20 @@ class Snapshotting:
         images = await live.images() if live is not None else await self._still(target)
         check_capable(target.name, images)
         if left is not None:
-            await self._erase(live, images, left.tag)
+            await self._erase(live, images, left.tag, self._intend(target, "create", name))
         record = Record(
             name=name, tag=tag_of(name), parent=records.current(), created_at=self._clock(), description=description,
             memory=memory and live is not None, pending=True,
         )  # fmt: skip
         if live is not None and record.memory:
             record = replace(record, state=live.guest.state[0].value, devices=await live.devices())
+        intend = self._intend(target, "create", name)
+        await intend()
         records.all[name] = record
         await self._shop.blocking(records.store)
         try:
             if live is None:
-                await self._create_still(target, images, record.tag)
+                await self._create_still(images, record.tag, intend)
             else:
                 await live.create(record.tag, memory=record.memory)
         except BaseException:
@@ -144,8 +166,15 @@ class Snapshotting:
         await self._shop.blocking(records.store)
         return records.all[name].info()
 
-    async def _create_still(self, target: Target, images: Sequence[Image], tag: str) -> None:
-        async with self._tool.hold(images):
+    def _intend(self, target: Target, action: str, name: str) -> Intent:
+        """Return who makes a change durable before it begins."""
+        guest = self._endings.guests.get(target.uuid)
+        state = guest.state[0].value if guest is not None and guest.live else ""
+        self._mine.add(target.uuid)
+        return Intent(self._shop.env, target.uuid, action, {"kind": "snapshot", "name": name, "state": state})
+
+    async def _create_still(self, images: Sequence[Image], tag: str, intend: Intent) -> None:
+        async with self._tool.hold(images, intend):
             for image in images:
                 if tag in await self._tool.tags(image):
                     raise foreign(image, tag)
@@ -165,16 +194,18 @@ class Snapshotting:
         records, live = await self._load(target), self._live(target)
         record = records.find(target.name, name)
         images = await live.images() if live is not None else await self._still(target)
-        await self._erase(live, images, record.tag)
+        intend = self._intend(target, "delete", name)
+        await intend()
+        await self._erase(live, images, record.tag, intend)
         records.drop(name)
         await self._shop.blocking(records.store)
 
-    async def _erase(self, live: LiveImages | None, images: Sequence[Image], tag: str) -> None:
+    async def _erase(self, live: LiveImages | None, images: Sequence[Image], tag: str, intend: Intent) -> None:
         if live is not None:
             await live.delete(tag)
             return
         mine = [image for image in images if image.format == "qcow2" and image.path]
-        async with self._tool.hold(mine):
+        async with self._tool.hold(mine, intend):
             for image in mine:
                 if tag in await self._tool.tags(image):
                     await self._tool.snapshot(image, "-d", tag)
@@ -194,18 +225,112 @@ class Snapshotting:
                 f"snapshot {name} holds the disks of {target.name} only, and it runs",
                 remedy="shut it down or destroy it, then revert", snapshot=name,
             )  # fmt: skip
+        intend = self._intend(target, "revert" if live is not None else "look", name)
+        await intend()
         if live is not None:
             await live.revert(record)
         else:
-            await self._revert_still(target, record)
+            await self._revert_still(target, record, intend)
         records.mark(name)
         await self._shop.blocking(records.store)
+        if live is not None:
+            await live.settled()
 
-    async def _revert_still(self, target: Target, record: Record) -> None:
+    async def _revert_still(self, target: Target, record: Record, intend: Intent) -> None:
         images = await self._still(target)
         check_capable(target.name, images)
-        async with self._tool.hold(images):
+        async with self._tool.hold(images, intend):
             held = [replace(image, tags=await self._tool.tags(image)) for image in images]
             check_all_hold(held, target.name, record.name, record.tag)
+            intend.action = "revert"
+            await intend()
             for image in images:
                 await self._tool.snapshot(image, "-a", record.tag)
+
+    # ---- what was broken off
+
+    async def mend(self, target: Target, note: Mapping[str, Any]) -> Outcome:
+        """Settle a change that was broken off.
+
+        A snapshot that all images hold is taken, one that was being deleted goes, a guest that went back has gone
+        back; everything else is as before.
+
+        Raises:
+            As the monitor and qemu-img do.
+        """
+        live = self._live(target)
+        job = await live.conclude() if live is not None else None
+        records = await self._load(target)
+        images = await live.images() if live is not None else await self._freed(target, note)
+        settle = {"create": self._mend_create, "delete": self._mend_delete, "revert": self._mend_revert}
+        mend = settle.get(note["action"])
+        outcome = await mend(target, note, records, live, images, job) if mend is not None else Outcome(done=False)
+        if live is not None:
+            await live.settled()
+        return outcome
+
+    async def _freed(self, target: Target, note: Mapping[str, Any]) -> Sequence[Image]:
+        """Give back images that an earlier node had taken, once nothing of it works on them any more."""
+        images = [image for image in await self._still(target) if image.format == FORMAT and image.path]
+        if target.uuid not in self._mine:
+            await self._tool.free(images)
+        await self._tool.give_back([(path, uid, gid) for path, uid, gid in note["owners"]])
+        return images
+
+    async def _mend_create(
+        self, target: Target, note: Mapping[str, Any], records: Records, live: LiveImages | None,
+        images: Sequence[Image], job: Mapping[str, Any] | None,
+    ) -> Outcome:  # fmt: skip
+        record = records.all.get(note["name"])
+        if record is None or not record.pending:
+            return Outcome(done=record is not None)
+        intend = self._intend(target, "create", record.name)
+        held = images if live is not None else await self._held(images, intend)
+        whole = bool(held) and all(record.tag in image.tags for image in held)
+        if whole and not (job and job.get("error")):
+            records.mark(record.name)
+        else:
+            await self._erase(live, images, record.tag, intend)
+            records.all.pop(record.name)
+        await self._shop.blocking(records.store)
+        if live is not None and note["state"] == State.RUNNING:
+            await live.go_on()
+        return Outcome(done=record.name in records.all)
+
+    async def _held(self, images: Sequence[Image], intend: Intent) -> list[Image]:
+        async with self._tool.hold(images, intend):
+            return [replace(image, tags=await self._tool.tags(image)) for image in images]
+
+    async def _mend_delete(
+        self, target: Target, note: Mapping[str, Any], records: Records, live: LiveImages | None,
+        images: Sequence[Image], job: Mapping[str, Any] | None,
+    ) -> Outcome:  # fmt: skip
+        del job
+        record = records.all.get(note["name"])
+        if record is not None:
+            await self._erase(live, images, record.tag, self._intend(target, "delete", record.name))
+            records.drop(record.name)
+            await self._shop.blocking(records.store)
+        return Outcome(done=True)
+
+    async def _mend_revert(
+        self, target: Target, note: Mapping[str, Any], records: Records, live: LiveImages | None,
+        images: Sequence[Image], job: Mapping[str, Any] | None,
+    ) -> Outcome:  # fmt: skip
+        del images
+        record = records.find(target.name, note["name"])
+        if live is None:
+            if record.memory:
+                return Outcome(done=False)  # the guest that was to go back has ended
+            await self._revert_still(target, record, self._intend(target, "look", record.name))
+        elif job is not None and not job.get("error"):
+            if record.state == State.RUNNING:
+                await live.go_on("resumed" if note["state"] != State.RUNNING else "")
+        else:
+            if note["state"] == State.RUNNING and job is None:
+                await live.go_on()
+            failed = f"QEMU could not go back and the guest stays stopped: {job['error']}" if job else ""
+            return Outcome(done=record.current, said=failed)
+        records.mark(record.name)
+        await self._shop.blocking(records.store)
+        return Outcome(done=True)

@@ -44,6 +44,7 @@ class Env:
         self.deadlines = deadlines
         self.loop = asyncio.get_running_loop()
         self.xml: dict[str, str] = {}
+        self.notes: dict[str, dict[str, Any]] = {}
         for made in (self.state_dir, self.runtime_dir):
             made.mkdir(mode=0o700, exist_ok=True)
 
@@ -55,6 +56,10 @@ class Env:
 
     async def definition(self, uuid: str) -> str:
         return self.xml[uuid]
+
+    async def intend(self, uuid: str, note: Mapping[str, Any]) -> None:
+        """Keep the note."""
+        self.notes[uuid] = dict(note)
 
     def connection_changed(self, *, up: bool, message: str = "") -> None:
         LOG.info("connection up=%s %s", up, message)
