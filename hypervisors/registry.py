@@ -25,17 +25,28 @@ DRIVERS: dict[str, str] = {
 """URI scheme -> module and class, relative to this package."""
 
 
+HERE_ONLY = ("test", "qemu", "lxc")
+"""Schemes whose guests are processes of the node's own host; others have tools that SSH reaches elsewhere."""
+
+
 def place_of(uri: ConnectionUri) -> str:
     """Return the module and class that serve a URI's scheme; imports nothing.
 
     Raises:
-        Unsupported: no driver serves the scheme.
+        Unsupported: no driver serves the scheme, or none serves it on that host.
     """
     where = DRIVERS.get(uri.scheme)
     if where is None:
         raise Unsupported(
             f"no driver serves {uri.scheme}:// connections", remedy=f"use one of {', '.join(sorted(DRIVERS))}"
         )
+    if uri.scheme in HERE_ONLY and (uri.host or uri.user or uri.port or uri.transport not in ("", "unix")):
+        raise Unsupported(
+            f"{uri} names another host or a way to it, and this node drives {uri.scheme} guests of its own host alone",
+            remedy=f"run mechaned on that host with {uri.scheme}://{uri.path}; clients reach it there "
+            f"(`mechane -c {uri.scheme}+tls://HOST{uri.path}`)",
+            uri=uri.text,
+        )  # fmt: skip
     return where
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from typing import Any
 
 from ...config.errors import InvalidArgument
@@ -15,7 +16,7 @@ May = Callable[[Mapping[str, Any]], bool]
 class EventFilter:
     """Decide on events; immutable, shared between threads."""
 
-    __slots__ = ("_connection", "_domain", "_kinds", "_may", "everything")
+    __slots__ = ("_connection", "_domain", "_kinds", "_may", "_name", "everything")
 
     def __init__(
         self,
@@ -39,7 +40,14 @@ class EventFilter:
         self._domain = domain
         self._connection = connection
         self._may = may
+        self._name: str | None = None
         self.everything = self._kinds is None and domain is None and connection is None and may is None
+
+    def named(self, domain: str) -> EventFilter:
+        """Return the same filter for events of one UUID or name alone, whether there is such a domain now or not."""
+        made = copy(self)
+        made._name, made.everything = domain, False
+        return made
 
     def matches(self, event: Mapping[str, Any]) -> bool:
         """Tell whether the subscriber gets this event. Any thread."""
@@ -48,6 +56,7 @@ class EventFilter:
         return (
             (self._kinds is None or event["kind"] in self._kinds)
             and (self._domain is None or event.get("uuid") == self._domain)
+            and (self._name is None or self._name in (event.get("uuid"), event.get("name")))
             and (self._connection is None or event.get("connection") == self._connection)
             and (self._may is None or self._may(event))
         )

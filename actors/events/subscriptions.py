@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from ...config.errors import Busy, ConnectionLost, NotFound
@@ -154,19 +155,30 @@ def list_events(
     return [*head, *(journal.event_map(record) for record in records)][:limit], gap
 
 
-def list_events_packed(journal: Journal, event_filter: EventFilter, since: str | None, limit: int) -> bytes:
+def list_events_packed(
+    journal: Journal, event_filter: EventFilter, since: str | None, limit: int, *, newest: bool = False
+) -> bytes:
     """Return the same as one packed array, joined from packed events: no long call under the GIL.
+
+    Args:
+        journal: where events are kept.
+        event_filter: which of them.
+        since: after this cursor; None: all that are kept.
+        limit: at most so many, a gap among them.
+        newest: whether the last so many, where there are more, in place of the first.
 
     Raises: InvalidArgument when `since` is no cursor.
     """
-    gap, records = _select(journal, event_filter, since, limit)
+    gap, records = _select(journal, event_filter, since, limit, newest=newest)
     head = [] if gap is None else [pack_event(journal.gap_map(gap))]
-    return pack_events([*head, *(journal.packed(record) for record in records)][:limit])
+    packed = [journal.packed(record) for record in records]
+    room = limit - len(head)
+    return pack_events([*head, *(packed[len(packed) - room :] if newest and len(packed) > room else packed[:room])])
 
 
 def _select(
-    journal: Journal, event_filter: EventFilter, since: str | None, limit: int
-) -> tuple[Gap | None, Iterator[Any]]:
+    journal: Journal, event_filter: EventFilter, since: str | None, limit: int, *, newest: bool = False
+) -> tuple[Gap | None, Iterable[Any]]:
     number, gap = (journal.oldest - 1, None) if since is None else journal.locate(since)
     found = (record for record in journal.walk(number) if event_filter.matches(record.event))
-    return gap, itertools.islice(found, limit)
+    return gap, deque(found, maxlen=limit) if newest else itertools.islice(found, limit)

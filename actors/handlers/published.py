@@ -320,7 +320,9 @@ def events_list(view: View, client: Client, args: Args) -> bytes:
     limit = args["limit"]
     if not 1 <= limit <= 10000:
         raise InvalidArgument("limit must be 1 to 10000", remedy="ask for pages", path="params.limit", value=limit)
-    return list_events_packed(view.journal, event_filter(view, client, args), args["since"], limit)
+    wanted = event_filter(view, client, args)
+    wanted = wanted.named(args["name"]) if args["name"] else wanted
+    return list_events_packed(view.journal, wanted, args["since"], limit, newest=args["newest"])
 
 
 PUBLISHED: dict[str, Callable[[Any, Any, Args], bytes | list[bytes]]] = {

@@ -44,12 +44,22 @@ def events_unsubscribe(subscription: int) -> dict[str, Any]:
 
 @call(on=Place.PUBLISHED, priority=Priority.HIGH, permission="connect:search_domains", filter="domain:getattr",
       idempotent=True, read_only=True)  # fmt: skip
-def events_list(since: str | None = None, kinds: list[str] | None = None, limit: int = 1000) -> list[Event]:
+def events_list(
+    since: str | None = None,
+    kinds: list[str] | None = None,
+    limit: int = 1000,
+    newest: bool = False,
+    name: str | None = None,
+    connection: ConnectionRef | None = None,
+) -> list[Event]:
     """Return events of the journal after a cursor, oldest first; a gap comes as an event.
 
     Args:
         since: the cursor of the last event seen; left out: the oldest kept.
         kinds: only these kinds of events.
         limit: at most this many, 1 to 10000.
+        newest: where there are more than that, the last ones in place of the first.
+        name: only events of the domain with this name or UUID, also of one that is gone.
+        connection: only events of this connection's domains.
     """
     raise NotImplementedError  # declaration

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,22 +20,16 @@ def events(context: Context, options: Namespace) -> int:
     """Print the events the node still keeps, or follow them as they happen."""
     if options.follow:
         return _follow(context, options, most=None)
-    found: Iterable[Event] = context.client.events.list(
-        options.since, options.kind, options.limit, deadline_s=context.deadline_s
-    )
-    found = [event for event in found if _wanted(event, options, context)]
+    found = context.client.events.list(
+        options.since, options.kind, options.limit, newest=options.since is None, name=options.domain,
+        connection=context.connection, deadline_s=context.deadline_s,
+    )  # fmt: skip
     if context.json:
         context.show_json(found)
     else:
         for event in found:
             print(text_of(event, options.cursor))
     return OK
-
-
-def _wanted(event: Event, options: Namespace, context: Context) -> bool:
-    if options.domain and options.domain not in (event.get("uuid"), event.get("name")):
-        return event["kind"] == "gap"
-    return context.connection in (None, event.get("connection")) or event["kind"] == "gap"
 
 
 def event(context: Context, options: Namespace) -> int:
@@ -94,7 +87,8 @@ VERBS = (
         "events", "Print the events that the node still keeps, or follow them.", events,
         (
             flag("--follow", "print events as they happen, until Ctrl-C", "-f"),
-            option("--limit", "N", "at most so many (1000)", type=int, default=1000),
+            option("--limit", "N", "at most so many (1000): the last ones, with --since the first", type=int,
+                   default=1000),
             *_COMMON,
         ),
         section="events",

@@ -6,12 +6,13 @@ import os
 import time
 from argparse import Namespace
 
-from ...config.errors import NotFound
+from ...config.errors import InvalidArgument, NotFound, Unsupported
 from .context import Context
 from .exits import OK
 from .verb import DOMAIN, Verb, flag, positional
 
 SNAPSHOT = positional("snapshot", "name of the snapshot", metavar="SNAPSHOT", nargs="?")
+CURRENT = flag("--current", "the current snapshot")
 STATE_FILE = positional("file", "file on the node's host (a relative path is taken from here)", metavar="FILE")
 
 
@@ -38,10 +39,15 @@ def restore(context: Context, options: Namespace) -> int:
 
 def snapshot_create(context: Context, options: Namespace) -> int:
     """Take a snapshot."""
+    if options.disk_only:
+        raise Unsupported(
+            "snapshots that are overlays (--disk-only) cannot be made yet",
+            remedy="--no-memory keeps the disks' state inside their images; the guest goes on writing to them",
+        )
     name = options.name or str(int(time.time()))  # as virsh names it
     with context.progress(f"taking a snapshot of {options.domain}"):
         made = context.client.domain.snapshot_create(
-            options.domain, name, options.description or "", not options.disk_only, context.connection,
+            options.domain, name, options.description or "", not options.no_memory, context.connection,
             deadline_s=context.deadline_s,
         )  # fmt: skip
     context.done(made, f"Domain snapshot {made['name']} created")
@@ -77,7 +83,7 @@ def snapshot_current(context: Context, options: Namespace) -> int:
 
 def snapshot_revert(context: Context, options: Namespace) -> int:
     """Go back to a snapshot."""
-    name = options.snapshot or _current(context, options)
+    name = _wanted(context, options)
     with context.progress(f"going back to {name}"):
         record = context.client.domain.snapshot_revert(
             options.domain, name, context.connection, deadline_s=context.deadline_s
@@ -88,13 +94,27 @@ def snapshot_revert(context: Context, options: Namespace) -> int:
 
 def snapshot_delete(context: Context, options: Namespace) -> int:
     """Delete a snapshot."""
-    name = options.snapshot or _current(context, options)
+    name = _wanted(context, options)
     with context.progress(f"deleting {name}"):
         answer = context.client.domain.snapshot_delete(
             options.domain, name, context.connection, deadline_s=context.deadline_s
         )
     context.done(answer, f"Domain snapshot {name} deleted")
     return OK
+
+
+def _wanted(context: Context, options: Namespace) -> str:
+    """Return the snapshot that is meant: a forgotten word must not cost one.
+
+    Raises:
+        InvalidArgument: neither a name nor --current, or both.
+    """
+    if bool(options.snapshot) == options.current:
+        raise InvalidArgument(
+            "give a name or --current, not both" if options.current else "a snapshot's name or --current is required",
+            remedy="`mechane snapshot-list` shows the names", path="snapshot",
+        )  # fmt: skip
+    return str(options.snapshot) if options.snapshot else _current(context, options)
 
 
 def _current(context: Context, options: Namespace) -> str:
@@ -115,13 +135,14 @@ VERBS = (
             DOMAIN,
             positional("name", "its name; the time in seconds where left out", metavar="NAME", nargs="?"),
             positional("description", "what it is for", metavar="DESCRIPTION", nargs="?"),
-            flag("--disk-only", "without the guest's memory"),
+            flag("--no-memory", "of the disks alone, inside their images"),
+            flag("--disk-only", "new overlays on the disks, as virsh makes them: not there yet, and refused"),
         ),
     ),
     Verb("snapshot-list", "List a domain's snapshots.", snapshot_list,
          (DOMAIN, flag("--parent", "show each one's parent"), flag("--name", "names only"))),
     Verb("snapshot-current", "Print the name of the current snapshot.", snapshot_current, (DOMAIN,)),
-    Verb("snapshot-revert", "Bring a domain back to a snapshot (the current one).", snapshot_revert,
-         (DOMAIN, SNAPSHOT)),
-    Verb("snapshot-delete", "Delete a snapshot; its children keep their state.", snapshot_delete, (DOMAIN, SNAPSHOT)),
+    Verb("snapshot-revert", "Bring a domain back to a snapshot.", snapshot_revert, (DOMAIN, SNAPSHOT, CURRENT)),
+    Verb("snapshot-delete", "Delete a snapshot; its children keep their state.", snapshot_delete,
+         (DOMAIN, SNAPSHOT, CURRENT)),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from ...config.errors import InvalidArgument
 from ...config.states import reason_text, state_text
 from .context import Context
 from .exits import OK
+from .several import each
 from .verb import DOMAIN, Verb, flag, option, positional, seconds
 
 MODE = option("--mode", "MODE", "how to ask: acpi presses the power button", choices=["acpi"])
@@ -76,18 +77,21 @@ def _console(context: Context, domain: str, options: Namespace) -> int:
 def destroy(context: Context, options: Namespace) -> int:
     """Stop domains at once."""
     grace_s = options.grace if options.grace is not None else 30.0 if options.graceful else None
-    for domain in options.domain:
+
+    def end(domain: str) -> None:
         with context.progress(f"destroying {domain}"):
             record = context.client.domain.destroy(
                 domain, grace_s, context.connection, deadline_s=context.deadline_s
             )
         context.done(record, f"Domain '{record['name']}' destroyed")
-    return OK
+
+    return each(options.domain, end, context)
 
 
 def shutdown(context: Context, options: Namespace) -> int:
     """Ask guests to shut down."""
-    for domain in options.domain:
+
+    def ask(domain: str) -> None:
         record = context.client.domain.shutdown(
             domain, options.mode, context.connection, deadline_s=context.deadline_s
         )
@@ -98,7 +102,8 @@ def shutdown(context: Context, options: Namespace) -> int:
                     record["uuid"], ["shutoff", "undefined"], deadline_s=context.deadline_s or 300.0
                 )
             context.done(record, f"Domain '{record['name']}' is off")
-    return OK
+
+    return each(options.domain, ask, context)
 
 
 def reboot(context: Context, options: Namespace) -> int:

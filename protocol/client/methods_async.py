@@ -1260,6 +1260,9 @@ class EventsCalls:
         since: str | None = None,
         kinds: builtins.list[str] | None = None,
         limit: int = 1000,
+        newest: bool = False,
+        name: str | None = None,
+        connection: str | None = None,
         *,
         deadline_s: float | None = None,
     ) -> builtins.list[Event]:
@@ -1271,5 +1274,11 @@ class EventsCalls:
             params["kinds"] = kinds
         if limit != 1000:
             params["limit"] = limit
+        if newest:
+            params["newest"] = newest
+        if name is not None:
+            params["name"] = name
+        if connection is not None:
+            params["connection"] = connection
         result: builtins.list[Event] = await self._caller.call("events.list", params, deadline_s)
         return result

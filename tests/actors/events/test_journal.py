@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
@@ -125,6 +126,24 @@ def test_listing_filters_limits_and_tells_the_gap() -> None:
     assert [e["data"]["n"] for e in listed[1:]] == [16, 18, 20]
     assert msgpack.unpackb(list_events_packed(journal, only, journal.cursor(3), 4)) == listed
     assert [e["data"]["n"] for e in list_events(journal, only, None, 100)[0]] == [16, 18, 20, 22, 24]
+
+
+def test_the_newest_are_listed_where_there_are_more_than_asked_for() -> None:
+    journal = journal_of(25)
+
+    def numbers(**more: Any) -> list[int]:
+        packed = list_events_packed(journal, EventFilter(), more.pop("since", None), 4, newest=True)
+        return [e["data"]["n"] if e["kind"] != "gap" else -1 for e in msgpack.unpackb(packed)]
+
+    assert numbers() == [22, 23, 24, 25]
+    assert numbers(since=journal.cursor(23)) == [24, 25]
+    assert numbers(since=journal.cursor(3)) == [-1, 23, 24, 25], "the gap takes a place, not the last event's"
+
+
+def test_a_name_is_looked_for_before_the_number_of_events_is_cut() -> None:
+    journal = journal_of(25)
+    found = msgpack.unpackb(list_events_packed(journal, EventFilter().named("nobody"), None, 4, newest=True))
+    assert found == []
 
 
 def test_filters() -> None:

@@ -63,9 +63,8 @@ def test_a_start_aborted_while_its_definition_is_read_spawns_nothing() -> None:
         definition=definition, next_id=lambda: 1, driver=SimpleNamespace(start=spawn), services=services,
         log=logging.getLogger("test"), sink_of=lambda entry: None,
     )  # fmt: skip
-    actor: Any = SimpleNamespace(
-        cell=cell, supervisor=supervisor, entry=SimpleNamespace(uuid="u", owner_version=0, cell=cell, cleaned=0)
-    )
+    entry = SimpleNamespace(uuid="u", owner_version=0, cell=cell, cleaned=0, owner=None)
+    actor: Any = SimpleNamespace(cell=cell, supervisor=supervisor, entry=entry)
     with pytest.raises(Cancelled):
         asyncio.run(start(actor, {}, call))
     assert not spawned and len(client.frames) == 1

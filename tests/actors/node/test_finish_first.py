@@ -51,7 +51,7 @@ def test_a_start_cleans_up_after_the_guest_before(cleaned: int, expected: list[s
         definition=definition, next_id=lambda: 1, driver=driver, services=services, log=logging.getLogger("test"),
         sink_of=lambda entry: None,
     )  # fmt: skip
-    entry = SimpleNamespace(uuid="u", owner_version=0, cell=cell, cleaned=cleaned)
+    entry = SimpleNamespace(uuid="u", owner_version=0, cell=cell, cleaned=cleaned, owner=None)
     actor: Any = SimpleNamespace(cell=cell, supervisor=supervisor, entry=entry)
     with pytest.raises(StartFailed):
         asyncio.run(start(actor, {}, None))

@@ -148,6 +148,44 @@ def test_events_kept_and_waited_for(cli: Cli) -> None:
     assert "lifecycle" in cli.ok("event", "--list")
 
 
+def test_the_newest_events_are_shown_and_a_domain_is_looked_for_first(cli: Cli) -> None:
+    cli.define("old")
+    cli.define("busy")
+    for _ in range(3):
+        cli.ok("start", "busy")
+        cli.ok("destroy", "busy", "--grace", "0")
+    last = cli.json("events")[-1]
+    assert cli.json("events", "--limit", "1") == [last]
+    (only,) = cli.json("events", "--domain", "old", "--limit", "1")
+    assert (only["name"], only["event"]) == ("old", "defined")
+    cli.ok("undefine", "old")
+    assert "undefined" in cli.ok("events", "--domain", "old", "--limit", "1"), "it is gone, its events are not"
+
+
+def test_a_snapshot_is_named_before_it_goes(cli: Cli) -> None:
+    cli.define("web")
+    cli.ok("snapshot-create-as", "web", "one")
+    for verb in ("snapshot-delete", "snapshot-revert"):
+        code, _, err = cli.run(verb, "web")
+        assert code == exits.FAILED and "--current is required" in err
+        assert cli.run(verb, "web", "one", "--current")[0] == exits.FAILED
+    assert cli.ok("snapshot-list", "web", "--name") == "one\n"
+    assert cli.run("snapshot-create-as", "web", "two", "--disk-only")[0] == exits.FAILED
+    cli.ok("snapshot-revert", "web", "--current")
+    cli.ok("snapshot-delete", "web", "--current")
+    assert cli.ok("snapshot-list", "web", "--name") == ""
+
+
+def test_one_that_fails_keeps_no_other_from_its_turn(cli: Cli) -> None:
+    for name in ("one", "two"):
+        cli.define(name)
+        cli.ok("start", name)
+    code, out, err = cli.run("shutdown", "none", "one", "--wait")
+    assert code == exits.NOT_FOUND and "none" in err and "'one' is off" in out
+    code, out, err = cli.run("destroy", "one", "two", "none", "--grace", "0")
+    assert code == exits.FAILED and "'two' destroyed" in out and err.count("error:") == 2
+
+
 def test_raw_calls(cli: Cli) -> None:
     path = cli.define("web")
     assert json.loads(cli.ok("call", "domain.get_state", "domain=web"))["state"] == "shutoff"
