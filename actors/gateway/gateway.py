@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ...protocol.catalogue import Catalogue
     from ...protocol.permissions import Policy
     from .acl import Admitted
-    from .tls import TlsFiles
+    from .trust import TlsFiles, Trust
 
 STOP_S = 5.0
 
@@ -68,6 +68,7 @@ class Gateway:
         self._number = 0
         self._listeners: list[Listener] = []
         self._closers: list[Callable[[], None]] = []
+        self._trusts: list[Trust] = []
         self._thread: threading.Thread | None = None
 
     def set_limits(self, limits: Limits) -> None:
@@ -112,9 +113,9 @@ class Gateway:
             SettingsError: a file cannot be used.
             OperationFailed: the system refuses the address.
         """
-        from . import tls  # ssl takes 10 ms to import, and most nodes do without
+        from . import handshakes, tls, trust  # ssl takes 10 ms to import, and most nodes do without
 
-        context = tls.server_context(files)
+        trusted = trust.Trust(files, self._of_certificates, self.loop.call, self.log, self._wall)
         sock = tls.bind_tcp(host, port)
 
         def done(client: socket.socket, identity: Identity) -> None:
@@ -123,15 +124,25 @@ class Gateway:
             if refusal is not None:
                 session.refuse(refusal)
 
-        handshakes = tls.Handshakes(
-            context, self.loop, self.sweep, done=done, failed=self._handshake_failed,
+        begun = handshakes.Handshakes(
+            trusted, self.loop, self.sweep, done=done, failed=self._handshake_failed,
             deadline_s=lambda: self._limits["tls"].handshake_s,
         )  # fmt: skip
         bound: int = sock.getsockname()[1]
         name = f"{host or '*'}:{bound}"
-        self._closers.append(handshakes.close)
-        self._add(Listener(sock, handshakes.begin, self.loop, self.log, name=name))
+        self._closers += [begun.close, trusted.stop]
+        self._trusts.append(trusted)
+        trusted.start()
+        self._add(Listener(sock, begun.begin, self.loop, self.log, name=name))
         return bound
+
+    def _of_certificates(self) -> list[Any]:
+        return [session for session in self.sessions() if session.transport == "tls"]
+
+    def renew_trust(self) -> None:
+        """Read certificates and revocation lists anew, and disconnect whom they no longer let in; any thread."""
+        for trusted in self._trusts:
+            trusted.renew()
 
     def _handshake_failed(self, why: str) -> None:
         self.count("tls_refused")

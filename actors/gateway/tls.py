@@ -4,8 +4,8 @@ Guarantees:
 - All TLS input and output happens on the gateway thread: Python's ssl objects are not safe
   across threads, so `TlsSession.send` of another thread only fills the outbox.
 - Without a certificate that the node's authority signed (and did not revoke, where a
-  revocation list is given) nobody becomes a session; a handshake has a deadline, and only
-  so many may be under way.
+  revocation list is given) nobody becomes a session (`handshakes.py`), and whoever is one
+  when that changes does not stay (`trust.py`).
 - No tickets, no renegotiation: each session is checked against the revocation list anew.
 """
 
@@ -14,19 +14,13 @@ from __future__ import annotations
 import hashlib
 import socket
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ...config.errors import OperationFailed, SettingsError
+from ...config.errors import OperationFailed
 from ...protocol.identity import Identity
 from .listener import BACKLOG
-from .loop import BROKEN, IN, OUT, Loop
-from .session import AGAIN, Session
-from .sweep import Sweep
+from .session import AGAIN, Owner, Session
 
-MOST_HANDSHAKES = 64
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 60, 10, 3
 UNACKNOWLEDGED_MS = 90_000
 """A client whose network vanished is dropped after about this long (tcp(7))."""
@@ -36,50 +30,30 @@ _SHORT_NAMES = {
     "organizationalUnitName": "OU", "countryName": "C", "streetAddress": "STREET", "domainComponent": "DC",
     "userId": "UID",
 }  # fmt: skip
+_DER = 2
+"""_ssl.ENCODING_DER."""
 _ESCAPED = frozenset(',+"\\<>;=')
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsFiles:
-    """Where the node's certificate and what it trusts lie; all PEM."""
-
-    certificate: Path
-    key: Path
-    authority: Path
-    revoked: Path | None = None
 
 
 class TlsSession(Session):
     """A session whose socket is a non-blocking SSLSocket."""
 
-    __slots__ = ()
+    __slots__ = ("chain", "context", "expires")
     direct = False
     again = TLS_AGAIN
 
+    def __init__(self, owner: Owner, sock: ssl.SSLSocket, *rest: Any, **named: Any) -> None:
+        """Take over a socket whose handshake is done; see `Session`.
 
-def server_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return the context that demands a client certificate; reads files, so only at start.
-
-    Raises:
-        SettingsError: a file is missing or holds something else.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION
-    context.num_tickets = 0
-    try:
-        context.load_cert_chain(files.certificate, files.key)
-        context.load_verify_locations(files.authority)
-        if files.revoked is not None:
-            context.load_verify_locations(files.revoked)
-            context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(
-            f"tls: {files.certificate}, {files.key} or {files.authority} cannot be used: {error}",
-            remedy="give PEM files that exist, belong together and can be read by the node",
-        ) from error
-    return context
+        Raises:
+            OSError: the client is gone.
+        """
+        super().__init__(owner, sock, *rest, **named)
+        self.chain = chain_of(sock)
+        """Certificates as the client sent them, its own first; DER."""
+        self.expires = ssl.cert_time_to_seconds(str((sock.getpeercert() or {})["notAfter"]))
+        self.context: ssl.SSLContext | None = sock.context
+        """By which the chain was judged last."""
 
 
 def bind_tcp(host: str, port: int) -> socket.socket:
@@ -115,85 +89,14 @@ def tune(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
 
 
-class Handshakes:
-    """The handshakes under way; gateway thread only."""
-
-    def __init__(
-        self, context: ssl.SSLContext, loop: Loop, sweep: Sweep, *, done: Callable[[ssl.SSLSocket, Identity], None],
-        failed: Callable[[str], None], deadline_s: Callable[[], float],
-    ) -> None:  # fmt: skip
-        """Prepare.
-
-        Args:
-            context: of the server.
-            loop: of the gateway.
-            sweep: looks after the deadline.
-            done: takes over a client that proved who it is.
-            failed: told why a handshake came to nothing.
-            deadline_s: seconds that one may take.
-        """
-        self._context = context
-        self._loop = loop
-        self._sweep = sweep
-        self._done = done
-        self._failed = failed
-        self._deadline_s = deadline_s
-        self._open: dict[ssl.SSLSocket, float] = {}
-
-    def begin(self, client: socket.socket) -> None:
-        """Start the handshake of an accepted socket."""
-        if len(self._open) >= MOST_HANDSHAKES:
-            self._failed("too many handshakes are under way")
-            client.close()
-            return
-        tune(client)
-        sock = self._context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
-        self._open[sock] = self._loop.clock() + self._deadline_s()
-        self._loop.add(sock.fileno(), IN, lambda mask: self._step(sock, mask))
-        self._sweep.add(self)
-
-    def close(self) -> None:
-        """Give up all of them."""
-        for sock in list(self._open):
-            self._drop(sock, "the node stops")
-
-    def look(self, now: float) -> bool:
-        """Give up those that take too long; return whether there are more."""
-        for sock in [sock for sock, until in self._open.items() if now >= until]:
-            self._drop(sock, "the handshake took too long")
-        return bool(self._open)
-
-    def _step(self, sock: ssl.SSLSocket, mask: int) -> None:
-        try:
-            sock.do_handshake()
-        except ssl.SSLWantReadError:
-            if mask & BROKEN:
-                self._drop(sock, "the client hung up")
-            else:
-                self._loop.change(sock.fileno(), IN)
-            return
-        except ssl.SSLWantWriteError:
-            self._loop.change(sock.fileno(), OUT)
-            return
-        except OSError as error:  # SSLError is one
-            self._drop(sock, str(error))
-            return
-        del self._open[sock]
-        self._loop.remove(sock.fileno())
-        try:
-            identity = tls_identity(sock)
-        except (OSError, ValueError) as error:
-            self._loop.close_later(sock)
-            self._failed(str(error))
-            return
-        self._done(sock, identity)
-
-    def _drop(self, sock: ssl.SSLSocket, why: str) -> None:
-        if sock in self._open:
-            del self._open[sock]
-            self._loop.remove(sock.fileno())
-            self._loop.close_later(sock)
-            self._failed(why)
+def chain_of(sock: ssl.SSLSocket) -> tuple[bytes, ...]:
+    """Return the certificates that a client sent, its own first, in DER."""
+    public = getattr(sock, "get_unverified_chain", None)  # since Python 3.13
+    if public is not None:
+        return tuple(public())
+    inner = getattr(sock, "_sslobj", None)  # the same, before it got a public name
+    found = inner.get_unverified_chain() if inner is not None else None
+    return tuple(each.public_bytes(_DER) for each in found or ())
 
 
 def tls_identity(sock: ssl.SSLSocket) -> Identity:

@@ -10,10 +10,14 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...config.errors import MechaneError
 from ...config.settings import Settings
 from ...protocol.limits import Limits
+
+if TYPE_CHECKING:
+    from .node import Node
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,6 +70,7 @@ def run(argv: list[str]) -> int:
     from ...config.settings import load
 
     os.umask(0o077)
+    signal.signal(signal.SIGHUP, lambda *_: None)  # whoever asks for new certificates now gets them anyway
     try:
         settings = load(
             config=words.config, state_dir=_absolute(words.state_dir), runtime_dir=_absolute(words.runtime_dir),
@@ -87,12 +92,18 @@ def serve(settings: Settings) -> int:
     from .node import Node
 
     stop = threading.Event()
-    log = logging.getLogger("mechane.node")
-    signal.signal(signal.SIGHUP, lambda *_: log.info("settings are read at start only; restart to change them"))
     for number in (signal.SIGTERM, signal.SIGINT):  # handlers, not a blocked mask: guests would inherit that
         signal.signal(number, lambda *_: stop.set())
     node = Node(settings)
     node.start()
+    signal.signal(signal.SIGHUP, lambda *_: _renew(node))
     stop.wait()
     node.stop()
     return 0
+
+
+def _renew(node: Node) -> None:
+    logging.getLogger("mechane.node").info(
+        "the files of [tls] are read anew; all other settings are read at start only: restart to change them"
+    )
+    node.renew()

@@ -217,7 +217,7 @@ class Node:
     def _listen_tls(self) -> None:
         tls = self.settings.tls
         if tls.enabled:
-            from ..gateway.tls import TlsFiles
+            from ..gateway.trust import TlsFiles
 
             files = TlsFiles(
                 certificate=Path(tls.certificate), key=Path(tls.key), authority=Path(tls.ca),
@@ -251,6 +251,10 @@ class Node:
         turned: Future[None] = Future()
         self.gateway.loop.call(partial(turned.set_result, None))
         return turned
+
+    def renew(self) -> None:
+        """Read again what may change while the node runs: the files of [tls]; any thread."""
+        self.gateway.renew_trust()
 
     def stop(self) -> None:
         """Stop listening, let go of the guests (they keep running) and close the stores."""

@@ -3,80 +3,34 @@
 import shutil
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from mechane.actors.gateway import Gateway
-from mechane.actors.gateway.tls import TlsFiles, distinguished_name, server_context
+from mechane.actors.gateway.handshakes import address_of
+from mechane.actors.gateway.tls import distinguished_name
+from mechane.actors.gateway.trust import TlsFiles, server_context
 from mechane.config.errors import SettingsError
 from mechane.protocol.permissions import Grant, Policy
 from mechane.protocol.wire import Limits
 from mechane.tests.actors.gateway.rig import CATALOGUE, Clock, Raw, Recorder
+from mechane.tests.support.pki import Authority
 from mechane.tests.support.wait import wait_until
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
 
-CA_CONFIG = """
-[ca]
-default_ca = d
-[d]
-database = {folder}/index.txt
-default_md = sha256
-default_crl_days = 30
-crlnumber = {folder}/crlnumber
-"""
-
-
-class Authority:
-    """A certificate authority of openssl's command line in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.key("ca")
-        self.run("req", "-x509", "-key", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/CN=test authority")
-        (folder / "index.txt").touch()
-        (folder / "crlnumber").write_text("01\n")
-        (folder / "ca.conf").write_text(CA_CONFIG.format(folder=folder))
-
-    def run(self, *words: str) -> None:
-        subprocess.run(["openssl", *words], cwd=self.folder, check=True, capture_output=True, timeout=30)
-
-    def key(self, name: str) -> None:
-        self.run("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{name}.key")
-
-    def issue(self, name: str, subject: str) -> None:
-        self.key(name)
-        self.run("req", "-new", "-key", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
-        self.run("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-                 "-out", f"{name}.pem", "-days", "30")  # fmt: skip
-
-    def revoke(self, name: str) -> None:
-        self.run("ca", "-config", "ca.conf", "-keyfile", "ca.key", "-cert", "ca.pem", "-revoke", f"{name}.pem")
-
-    def revocations(self) -> None:
-        self.run("ca", "-config", "ca.conf", "-keyfile", "ca.key", "-cert", "ca.pem", "-gencrl", "-out", "crl.pem")
-
-    def context(self, name: str | None) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.load_verify_locations(self.folder / "ca.pem")
-        if name:
-            context.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}.key")
-        return context
-
-
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    authority = Authority(tmp_path_factory.mktemp("ca"))
-    authority.issue("node", "/CN=127.0.0.1")
+    authority = Authority(tmp_path_factory.mktemp("ca"), subject="/CN=test authority")
+    authority.issue("node", "/CN=127.0.0.1", kind="node")
     authority.issue("alice", "/O=Example, Inc./OU=Ops/CN=alice")
     authority.issue("mallory", "/CN=mallory")
     authority.revoke("mallory")
-    authority.revocations()
+    authority.write_list()
     return authority
 
 
@@ -84,8 +38,8 @@ def files_of(authority: Authority) -> TlsFiles:
     """Return the node's files."""
     folder = authority.folder
     return TlsFiles(
-        certificate=folder / "node.pem", key=folder / "node.key", authority=folder / "ca.pem",
-        revoked=folder / "crl.pem",
+        certificate=folder / "node.crt", key=folder / "node.key", authority=folder / "ca.crt",
+        revoked=folder / "ca.crl",
     )  # fmt: skip
 
 
@@ -104,7 +58,7 @@ class Server:
     def connect(self, name: str | None, context: ssl.SSLContext | None = None) -> Raw:
         sock = socket.create_connection(("127.0.0.1", self.port), timeout=10)
         context = context or self.authority.context(name)
-        return Raw(context.wrap_socket(sock))
+        return Raw(context.wrap_socket(sock, server_hostname="127.0.0.1"))
 
 
 @pytest.fixture
@@ -209,3 +163,48 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
 def test_names_are_escaped() -> None:
     parts = ((("countryName", "DE"),), (("commonName", ' a+b="c" '),))
     assert distinguished_name(parts) == 'CN=\\ a\\+b\\=\\"c\\"\\ ,C=DE'
+
+
+@pytest.mark.parametrize(
+    ("family", "host", "share"),
+    [
+        (socket.AF_INET, "192.0.2.7", "192.0.2.7"),
+        (socket.AF_INET6, "2001:db8:1:2:3:4:5:6", "20010db800010002"),
+        (socket.AF_INET6, "2001:db8:1:2:ffff::1", "20010db800010002"),
+        (socket.AF_INET6, "fe80::1%eth0", "fe80000000000000"),
+        (socket.AF_INET6, "::ffff:192.0.2.7", "192.0.2.7"),
+    ],
+)
+def test_whose_share_a_client_takes(family: int, host: str, share: str) -> None:
+    class Peer:
+        def __init__(self) -> None:
+            self.family = family
+
+        def getpeername(self) -> tuple[str, int]:
+            return host, 4711
+
+    assert address_of(Peer()) == share  # type: ignore[arg-type]  # all that it asks of a socket
+
+
+@pytest.mark.parametrize("pieces", [[1] * 12, [5], [6, 300], [100, 1, 1]])
+def test_a_hello_in_pieces(server: Server, authority: Authority, pieces: list[int]) -> None:
+    """A client whose first bytes come one by one is no silent one for good."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = authority.context("alice").wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                data = outgoing.read()
+                for size in pieces if data[:1] == b"\x16" else ():
+                    sock.sendall(data[:size])
+                    data = data[size:]
+                    assert server.gateway.alive()
+                sock.sendall(data)
+                incoming.write(sock.recv(65536))
+        client.write(msgpack.packb([0, 1, "session.ping", []]))
+        sock.sendall(outgoing.read())
+        wait_until(lambda: server.gateway.sessions(), 10, "the session")

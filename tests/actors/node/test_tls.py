@@ -1,8 +1,6 @@
 """A whole node over TLS: certificates, grants, events, and nothing without a grant."""
 
 import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,40 +10,20 @@ import mechane
 from mechane.config.errors import MechaneError, PermissionDenied
 from mechane.tests.support.node import NodeProcess
 from mechane.tests.support.paths import short_folder
+from mechane.tests.support.pki import Authority, free_port
 from mechane.tests.support.wait import wait_until
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
 
 XML = "<domain type='test'><name>far</name><memory>1024</memory><os><type>hvm</type></os></domain>"
-CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-
-
-def openssl(folder: Path, *words: str) -> None:
-    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True, timeout=30)
-
-
-def certificates(folder: Path) -> None:
-    """Make an authority, a certificate of the node and of two clients."""
-    openssl(folder, "req", "-x509", *CURVE, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=ca", "-days", "2")
-    (folder / "san").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-    for name in ("node", "operator", "stranger"):
-        openssl(folder, "req", *CURVE, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
-                "-out", f"{name}.crt", "-days", "2", "-extfile", "san")  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def node() -> Iterator[tuple[NodeProcess, Path, int]]:
     """Give a node that listens for TLS on loopback."""
     with short_folder() as folder:
-        certificates(folder)
+        authority = Authority(folder)
+        authority.issue("node", kind="node")
+        authority.issue("operator")
+        authority.issue("stranger")
         port = free_port()
         settings = f"""
 [tls]
@@ -98,7 +76,7 @@ def test_a_certificate_without_a_grant_may_do_nothing(node: tuple[NodeProcess, P
 
 def test_a_client_without_a_certificate_gets_nowhere(node: tuple[NodeProcess, Path, int]) -> None:
     running, folder, port = node
-    openssl(folder, "req", "-x509", *CURVE, "-keyout", "other.key", "-out", "other.crt", "-subj", "/CN=operator")
+    Authority(folder, "other", "/CN=operator")
     with pytest.raises((MechaneError, OSError)):  # noqa: SIM117 - the refusal may come at either step
         with connect(node, "other") as client:
             client.session.ping("x")

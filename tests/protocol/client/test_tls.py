@@ -5,7 +5,6 @@ import contextlib
 import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,31 +17,19 @@ from mechane.protocol.client.aio import connect_async
 from mechane.protocol.client.sync import connect
 from mechane.protocol.client.tls import DEFAULT_PORT, Tls
 from mechane.tests.protocol.client.peer import Peer, Served
+from mechane.tests.support.pki import Authority
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
 
 
-def make_authority(folder: Path) -> None:
-    """Make an authority and certificates for a node on the loopback and for a client."""
-
-    def openssl(*words: str) -> None:
-        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True, timeout=30)
-
-    for authority in ("ca", "other"):
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                "-keyout", f"{authority}.key", "-out", f"{authority}.crt", "-subj", f"/CN={authority}")  # fmt: skip
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    for name in ("node", "client"):
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")  # fmt: skip
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
-                "-out", f"{name}.crt", "-extfile", "names")  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give certificates for a node on the loopback and for a client, and another authority."""
     folder = tmp_path_factory.mktemp("keys")
-    make_authority(folder)
+    authority = Authority(folder)
+    Authority(folder, "other")
+    authority.issue("node", kind="node")
+    authority.issue("client")
     return folder
 
 
