@@ -4,7 +4,8 @@ Guarantees:
 - A client costs a socket and nothing else until its whole ClientHello is there: the kernel wakes us then and not
   before (SO_RCVLOWAT, socket(7)).
 - There is always room for one more: an address (a /64 of IPv6) has a share, and what is full lets go of the oldest
-  that is silent for a second, of the address that has most; where none is, of the oldest.
+  that is silent for a second, of the address that has most; where none is, of the oldest of its larger part: of
+  those that are silent still, or of those that are not. So a valid client outlives a crowd of either kind.
 - Handshakes take a few milliseconds of a turn at most, however many wait.
 - Each has a deadline.
 """
@@ -22,8 +23,8 @@ from .sweep import Sweep
 from .tls import tls_identity, tune
 from .trust import Trust
 
-MOST = 256
-EACH = 64
+MOST = 512
+EACH = 128
 """Of one address."""
 SILENT_S = 1.0
 """Whoever has just come is silent, too: only after so long that counts against him."""
@@ -214,8 +215,12 @@ class Handshakes:
 
 
 def oldest(own: dict[Handshake, None], now: float) -> Handshake:
-    """Return the first that has been silent for too long, or the first of all."""
-    return next((one for one in own if one.gives_way(now)), None) or next(iter(own))
+    """Return the first that has been silent for too long, or the first of the larger part."""
+    stale = next((one for one in own if one.gives_way(now)), None)
+    if stale is not None:
+        return stale
+    silent = sum(one.silent for one in own) * 2 >= len(own)
+    return next(one for one in own if one.silent is silent)
 
 
 def address_of(sock: socket.socket) -> str:

@@ -270,7 +270,8 @@ class Element:
             view.declared = declared
             head += "".join(f" xmlns:{space.prefix}='{space.uri}'" for space in spaces)
         if extra is not None:
-            head += extra.write(inside, deeper, view, kept_nodes(self, extra, view))
+            nodes = kept_nodes(self, extra, view)
+            head += extra.write(inside, deeper, view, nodes, valued=self._body is not None)
         if inside:
             out.append(f"{head}>{body}\n")
             out.extend(inside)

@@ -37,19 +37,19 @@ class Extra:
 
     __hash__ = None  # type: ignore[assignment]  # mutable
 
-    def write(self, inside: list[str], indent: str, view: View, nodes: Sequence[XmlNode]) -> str:
+    def write(self, inside: list[str], indent: str, view: View, nodes: Sequence[XmlNode], *, valued: bool) -> str:
         """Append those elements that `nodes` names to `inside` and return the attributes.
 
-        Without secrets unless secure.
+        Without secrets unless secure. `valued`: the element's class reads its text as a value.
         """
         head = "".join(f" {name}='{quote(value)}'" for name, value in self.xmlns.items())
         for name, value in self.attrs.items():
             if view.secure or not is_secret_name(name):
                 head += f" {name}='{quote(value)}'"
-        if self.text:
-            inside.append(f"{indent}{escape(self.text)}\n")
         for node in nodes:
             write_node(node if view.secure else without_secrets(node), inside, indent)
+        if self.text and (inside or not valued):  # behind an element: in front of it, it would be read as the value
+            inside.append(f"{indent}{escape(self.text)}\n")
         return head
 
     def copy(self) -> Extra:

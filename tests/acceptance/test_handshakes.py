@@ -15,7 +15,9 @@ from mechane.tests.support.wait import wait_until
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
 
-ATTEMPTS = 20
+ATTEMPTS = 10
+PACE_S = 0.1
+"""How often a crowd looks what was closed: faster, and two slow cores measure themselves."""
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,7 @@ class Crowd:
             sock.close()
 
     def _run(self) -> None:
-        while not self._stop.wait(0.02):
+        while not self._stop.wait(PACE_S):
             for number in range(self._many):
                 if number not in self._sockets or self._closed(self._sockets[number]):
                     self._open(number)
@@ -116,7 +118,7 @@ class Crowd:
 @pytest.mark.parametrize("source", [one_address, many_addresses])
 @pytest.mark.parametrize("says", [nothing, one_byte, half_a_hello, noise, a_hello])
 def test_a_valid_client_gets_in(place: Place, says: Callable[[], bytes], source: Callable[[int], str]) -> None:
-    many = 80 if source is one_address else 300
+    many = 160 if source is one_address else 600
     with Crowd(place.port, many, says, source):
-        assert [place.comes_in("alice") for _ in range(ATTEMPTS)] == [True] * ATTEMPTS
+        assert [place.refusal("alice") for _ in range(ATTEMPTS)] == [""] * ATTEMPTS
     assert place.comes_in("alice")

@@ -52,11 +52,15 @@ class Place:
 
     def comes_in(self, who: str) -> bool:
         """Tell whether a certificate lets in now."""
+        return not self.refusal(who)
+
+    def refusal(self, who: str) -> str:
+        """Return why a certificate does not let in now, or ""."""
         try:
             self.connect(who).close()
-        except (MechaneError, OSError):
-            return False
-        return True
+        except (MechaneError, OSError) as error:
+            return repr(error)
+        return ""
 
     def hang_up(self) -> None:
         """Send SIGHUP, and see that the node still answers."""
