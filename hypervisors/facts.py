@@ -55,6 +55,8 @@ class StateChanged(Fact):
     reason: str
     event: str = ""
     detail: str = ""
+    folded: int = 0
+    """How many changes like it came before it and are not told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,7 +121,8 @@ def _state_changed(s: Snapshot, f: driver.StateChanged) -> Outcome:
         return s, _NONE
     if (s.state, s.reason) == (f.state, f.reason):
         return s, _NONE
-    changes = _lifecycle(f.event, f.detail) if f.event else _NONE
+    more = {"folded": f.folded} if f.folded else {}
+    changes = _lifecycle(f.event, f.detail, **more) if f.event else _NONE
     return replace(s, state=f.state, reason=f.reason), changes
 
 

@@ -96,7 +96,9 @@ class Endings(GuestActions):
         Raises:
             OSError: nobody listens.
         """
-        monitor = Monitor(guest.folder.connect(), self._shop.env.loop, guest, name=guest.target.name)
+        monitor = Monitor(
+            guest.folder.connect(), self._shop.env.loop, guest, name=guest.target.name, crowd=self._shop.crowd
+        )  # fmt: skip
         guest.monitor = monitor
         return monitor
 

@@ -1,5 +1,7 @@
 """What QEMU's events mean: facts for the domain's cell, and what the driver shall do.
 
+An event of which many came at once brings `folded` in its data: how many like it are not told (torrent.py).
+
 Pure: an event and what is known of the guest in, a `Reaction` out. Events come before the
 reply of the command that caused them, and a command's own fact and its event's fact are
 equal, so the cell publishes one lifecycle event.
@@ -68,8 +70,13 @@ QUIET = "quiet"
 """Pause reason of a STOP that is part of something already reported."""
 
 
-def _change(view: GuestView, state: State, reason: str, event: str = "", detail: str = "") -> StateChanged:
-    return StateChanged(incarnation=view.incarnation, state=state, reason=reason, event=event, detail=detail)
+def _change(
+    view: GuestView, state: State, reason: str, event: str = "", detail: str = "", folded: Any = 0
+) -> StateChanged:  # fmt: skip
+    number = folded if type(folded) is int else 0  # else QEMU lies
+    return StateChanged(
+        incarnation=view.incarnation, state=state, reason=reason, event=event, detail=detail, folded=number
+    )  # fmt: skip
 
 
 def _stop(data: Mapping[str, Any], view: GuestView) -> Reaction:
@@ -79,14 +86,16 @@ def _stop(data: Mapping[str, Any], view: GuestView) -> Reaction:
         return Reaction(pause_reason="user")
     detail = {"ioerror": "ioerror", "watchdog": "watchdog"}.get(view.pause_reason, "paused")
     return Reaction(
-        facts=(_change(view, State.PAUSED, view.pause_reason, "suspended", detail),), pause_reason="user"
-    )
+        facts=(_change(view, State.PAUSED, view.pause_reason, "suspended", detail, data.get("folded", 0)),),
+        pause_reason="user",
+    )  # fmt: skip
 
 
 def _resume(data: Mapping[str, Any], view: GuestView) -> Reaction:
     if view.rebooting or view.keeping:
         return NOTHING
-    return Reaction(facts=(_change(view, State.RUNNING, "unpaused", "resumed", "unpaused"),), pause_reason="user")
+    resumed = _change(view, State.RUNNING, "unpaused", "resumed", "unpaused", data.get("folded", 0))
+    return Reaction(facts=(resumed,), pause_reason="user")
 
 
 def _shutdown(data: Mapping[str, Any], view: GuestView) -> Reaction:

@@ -8,7 +8,8 @@ Guarantees:
   then the waiting units go on by themselves;
 - on disconnect every unit, under way or waiting, fails explicitly;
 - an awaiting task may be cancelled: a unit that was sent is still followed to its reply;
-- events are delivered from the reader at once, before the reply of their command.
+- events are delivered from the reader at once, before the reply of their command; those that come in masses are
+  folded (torrent.py), and a monitor that has much to say is read a little at a time (receiver.py).
 
 Everything runs on the loop's thread and nothing here blocks.
 
@@ -22,6 +23,7 @@ order and sends the greeting before it reads.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
@@ -38,10 +40,9 @@ from ...config.errors import (
     MonitorError,
     OutcomeUnknown,
 )
+from .receiver import Crowd, Receiver
+from .torrent import EVENT_BYTES, Folded, Torrent
 
-REPLY_BYTES = 16 * 1024 * 1024
-"""Longest message taken; query-qmp-schema of QEMU 7.2, the longest reply, has 0.2 MiB (measured)."""
-READ_BYTES = 256 * 1024
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -122,7 +123,7 @@ class Monitor:
 
     def __init__(
         self, sock: socket.socket, loop: asyncio.AbstractEventLoop, listener: MonitorListener, *,
-        name: str = "", wall_clock: Callable[[], float] = time.time,
+        name: str = "", wall_clock: Callable[[], float] = time.time, crowd: Crowd | None = None,
     ) -> None:  # fmt: skip
         """Take over a connected, non-blocking socket; the handshake is written at once.
 
@@ -132,6 +133,7 @@ class Monitor:
             listener: who is told.
             name: the domain, for error texts.
             wall_clock: Unix time, for `since`.
+            crowd: the other monitors of this loop.
         """
         self.greeting: dict[str, Any] | None = None
         self.stuck: Stuck | None = None
@@ -141,13 +143,15 @@ class Monitor:
         self._listener = listener
         self._name = name
         self._clock = wall_clock
-        self._buffer = bytearray()
         self._out = bytearray()
         self._fds: list[int] = []
         self._waiting: deque[_Unit] = deque()
         self._current: _Unit | None = None
         self._next_id = 1
-        loop.add_reader(sock.fileno(), self._readable)
+        self._torrent = Torrent(loop, self._folded)
+        self._receiver = Receiver(
+            sock, loop, line=self._message, ended=lambda: self._disconnect(tell=True), crowd=crowd
+        )  # fmt: skip
         self._write(b'{"execute":"qmp_capabilities"}\n')
 
     async def execute(
@@ -199,8 +203,8 @@ class Monitor:
 
     def drain(self) -> None:
         """Take what QEMU wrote before it ended, so that its last events are not lost."""
-        while not self.closed and self._readable():
-            pass
+        self._receiver.drain()
+        self._torrent.flush()
 
     # ---- sending
 
@@ -285,33 +289,9 @@ class Monitor:
 
     # ---- receiving
 
-    def _readable(self) -> bool:
-        """Take what is there; returns whether there was anything."""
-        try:
-            data = self._sock.recv(READ_BYTES)
-        except (BlockingIOError, InterruptedError):
-            return False
-        except OSError:
-            data = b""
-        if not data:
-            self._disconnect(tell=True)
-            return False
-        if not self._buffer and data.endswith(b"\n"):
-            for line in data.splitlines():
-                self._message(line)
-            return True
-        self._buffer += data
-        if b"\n" in data:
-            complete, _, rest = bytes(self._buffer).rpartition(b"\n")
-            self._buffer = bytearray(rest)
-            for line in complete.splitlines():
-                self._message(line)
-        if len(self._buffer) > REPLY_BYTES:
-            self._disconnect(tell=True)
-        return True
-
     def _message(self, line: bytes) -> None:
-        if not line.strip() or self.closed:
+        unasked = self._current is None and len(line) > EVENT_BYTES
+        if unasked or self.closed or not line.strip() or self._torrent.takes(line):
             return
         try:
             message = json.loads(line)
@@ -320,11 +300,19 @@ class Monitor:
         if not isinstance(message, dict):
             self._disconnect(tell=True)
         elif "event" in message:
-            self._listener.on_event(str(message["event"]), message.get("data") or {})
+            self._listener.on_event(str(message["event"]), _map(message.get("data")))
         elif "QMP" in message:
             self.greeting = message["QMP"]
         else:
             self._reply(message)
+
+    def _folded(self, folded: Folded) -> None:
+        """Tell an event that stands for several."""
+        with contextlib.suppress(ValueError, RecursionError, TypeError):  # QEMU lies: it is one of many like it
+            message = json.loads(folded.line)
+            data = _map(message.get("data"))
+            more = {"folded": folded.times - 1} if folded.times > 1 else {}
+            self._listener.on_event(str(message["event"]), {**data, **more})
 
     def _reply(self, message: dict[str, Any]) -> None:
         unit = self._current
@@ -360,7 +348,8 @@ class Monitor:
         if self.closed:
             return
         self.closed = True
-        self._loop.remove_reader(self._sock.fileno())
+        self._receiver.close()
+        self._torrent.flush()
         if self._out:
             self._loop.remove_writer(self._sock.fileno())
         self._sock.close()
@@ -383,6 +372,10 @@ class Monitor:
             f"the monitor of {self._name} was closed while {unit.awaited} ran", remedy="look at the domain's state",
             command=unit.awaited,
         )  # fmt: skip
+
+
+def _map(data: Any) -> dict[str, Any]:
+    return data if isinstance(data, dict) else {}
 
 
 def _request(command: Command, number: int) -> bytes:

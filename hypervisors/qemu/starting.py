@@ -312,7 +312,9 @@ class Starter:
         return self._started(request, guest, handle, shown)
 
     def _connect(self, guest: Guest) -> Monitor:
-        return Monitor(guest.folder.connect(), self._shop.env.loop, guest, name=guest.target.name)
+        return Monitor(
+            guest.folder.connect(), self._shop.env.loop, guest, name=guest.target.name, crowd=self._shop.crowd
+        )  # fmt: skip
 
     async def _describe(self, guest: Guest, line: CommandLine, replies: dict[str, Any], size: int) -> str:
         domain = live.complete(line.live, replies)

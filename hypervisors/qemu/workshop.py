@@ -19,6 +19,7 @@ from .identity import Identity
 from .logfile import GuestLog
 from .options import QemuOptions
 from .process import QemuProcess
+from .receiver import Crowd
 from .spawn import spawn
 
 T = TypeVar("T")
@@ -44,6 +45,8 @@ class Workshop:
     tasks: set[asyncio.Task[Any]]
     underway: dict[str, set[asyncio.Task[Any]]] = field(default_factory=dict)
     """Those of the tasks that must have ended before a domain is changed again, by its UUID."""
+    crowd: Crowd = field(default_factory=Crowd)
+    """The monitors of all guests, which share a part of the loop's time."""
 
     def folder_of(self, uuid: str) -> GuestFolder:
         """Return the folder of a guest."""

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from mechane.config.errors import ConnectionLost, DeadlineExceeded, MonitorError, OutcomeUnknown
-from mechane.hypervisors.qemu.qmp import REPLY_BYTES, Command, CommandKind, Monitor, Stuck
+from mechane.hypervisors.qemu.qmp import Command, CommandKind, Monitor, Stuck
+from mechane.hypervisors.qemu.receiver import REPLY_BYTES
 from mechane.tests.hypervisors.qemu.env import run, until
 
 QUERY, CHANGE = CommandKind.QUERY, CommandKind.CHANGE
