@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...config.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from .shelf import Trimmed
 
 KINDS = ("lifecycle", "reboot", "watchdog", "io_error", "device", "job", "control", "connection", "gap")
 
@@ -60,6 +63,11 @@ class EventFilter:
             and (self._connection is None or event.get("connection") == self._connection)
             and (self._may is None or self._may(event))
         )
+
+    def concerns(self, gone: Trimmed) -> bool:
+        """Tell whether the subscriber would have got some of the events that a domain gave up. Any thread."""
+        about = {"uuid": gone.uuid, "name": gone.name, "connection": gone.connection}
+        return any(self.matches({**about, "kind": kind}) for kind in tuple(gone.kinds))
 
 
 def checked_kinds(kinds: Iterable[str]) -> frozenset[str]:

@@ -2,13 +2,15 @@
 
 Guarantees:
 
-- `append` is O(1), takes one short lock, waits for nobody and may be called from any thread; numbers have
-  no holes, and the order of numbers is the order in which appends took the lock.
+- `append` is O(1), takes one short lock, waits for nobody and may be called from any thread; numbers are given
+  without holes, in the order in which appends took the lock.
+- A domain that makes events in masses pushes out its own, not those of others (shelf.py).
 - An event is in the journal before any listener is called, and listeners are called outside the lock, on
   the appending thread.
 - An event never changes: the journal takes the map over from the caller.
 - What is asked for and no longer kept is said as a `Gap`, with its reason:
-  overflow (the journal was too short), restarted (another epoch: the node was started anew meanwhile),
+  overflow (the journal was too short), share (one domain, which the gap names, made more events than its share of
+  the journal; nothing of others is missing), restarted (another epoch: the node was started anew meanwhile),
   unknown_cursor (of another node, or of an event that was never made).
 """
 
@@ -17,27 +19,18 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from .cursor import cursor_prefix, decode_cursor
+from .filter import EventFilter
 from .frames import pack_event
+from .shelf import Record, Shelf, Trimmed
 
 DEFAULT_LENGTH = 10_000
 
 Listener = Callable[[], None]
-
-
-class Record:
-    """An event with its number; `packed` is its map, packed once for all subscribers and lists."""
-
-    __slots__ = ("event", "number", "packed")
-
-    def __init__(self, number: int, event: Mapping[str, Any]) -> None:
-        self.number = number
-        self.event = event
-        self.packed: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +44,8 @@ class Gap:
     """The cursor from which on nothing is missing."""
     missed: int | None = None
     """How many events; None when nobody can tell."""
+    of: Trimmed | None = None
+    """The only domain whose events are missing."""
 
     def to_map(self) -> dict[str, Any]:
         """Return what a subscription's reply and the gap event carry."""
@@ -62,6 +57,7 @@ class Gap:
 
 EXPLANATIONS = {
     "overflow": "the journal no longer reaches back so far",
+    "share": "this domain made more events than its share of the journal; those of others are complete",
     "restarted": "the node was started anew",
     "unknown_cursor": "the cursor is not of this node",
 }
@@ -92,9 +88,8 @@ class Journal:
         self._clock = clock
         self._prefix = cursor_prefix(node, self.epoch)
         self._lock = threading.Lock()
-        self._ring: list[Record | None] = [None] * length
+        self._shelf = Shelf(length)
         self._head = 0
-        self._lowest = 1
         self._listeners: tuple[Listener, ...] = ()
 
     def append(self, event: dict[str, Any], /) -> int:
@@ -108,7 +103,8 @@ class Journal:
             event["time"] = self._clock()
         with self._lock:
             number = self._head + 1
-            record = self._ring[number % self.length] = Record(number, event)
+            record = Record(number, event)
+            self._shelf.add(record)
             self._head = number
         self.packed(record)  # now, so that a list of thousands only joins
         for listener in self._listeners:
@@ -118,12 +114,8 @@ class Journal:
     def resize(self, length: int) -> None:
         """Keep `length` events from now on; the newest of those kept stay. Any thread."""
         with self._lock:
-            oldest = max(self.oldest, self._head - length + 1)
-            ring: list[Record | None] = [None] * length
-            for number in range(oldest, self._head + 1):
-                ring[number % length] = self._ring[number % self.length]
-            self._ring, self.length = ring, length
-            self._lowest = oldest
+            self.length = length
+            self._shelf.resize(length)
 
     def listen(self, listener: Listener) -> None:
         """Call `listener` after each append, on the appending thread; it must never wait."""
@@ -137,8 +129,8 @@ class Journal:
 
     @property
     def oldest(self) -> int:
-        """The number of the oldest event kept (of the next one, when there is none)."""
-        return max(self._lowest, self._head - self.length + 1)
+        """From which number on nothing is missing but what domains gave up beyond their shares."""
+        return self._shelf.lowest
 
     def cursor(self, number: int) -> str:
         """Return the cursor after event `number`."""
@@ -147,10 +139,27 @@ class Journal:
     def after(self, number: int, most: int) -> list[Record]:
         """Return up to `most` records after event `number`; the first is later where those are gone."""
         with self._lock:
-            first = max(number + 1, self.oldest)
-            ring, length = self._ring, self.length
-            found = (ring[n % length] for n in range(first, min(first + most, self._head + 1)))
-            return [record for record in found if record is not None]
+            return self._shelf.after(number, most)
+
+    def look(self, number: int, most: int) -> tuple[list[Record], int, int]:
+        """Return the same, the number below which nothing is kept, and the highest one that a domain gave up."""
+        with self._lock:
+            return self._shelf.after(number, most), self._shelf.lowest, self._shelf.last_trimmed
+
+    def given_up(self, number: int, event_filter: EventFilter, told: int = 0) -> list[Gap]:
+        """Say which domains gave up events after `number` (and after `told`) that a filter lets through."""
+        with self._lock:
+            if self._shelf.last_trimmed <= max(number, told):
+                return []
+            trimmed = list(self._shelf.trimmed.values())
+        return [
+            Gap(
+                reason="share", after=self.cursor(number), until=self.cursor(one.last),
+                missed=one.count if one.first > number else None, of=one,
+            )
+            for one in trimmed
+            if one.last > max(number, told) and event_filter.concerns(one)
+        ]  # fmt: skip
 
     def overflow(self, number: int, first: int) -> Gap:
         """Say that after event `number` the next to be had is `first`."""
@@ -211,9 +220,16 @@ class Journal:
         return packed
 
     def gap_map(self, gap: Gap) -> dict[str, Any]:
-        """Return the event that tells a client of a gap; its cursor is where it goes on."""
+        """Return the event that tells a client of a gap; its cursor is where it goes on.
+
+        Where only events of one domain are missing, those of others follow from where the client was.
+        """
+        whose: dict[str, Any] = {}
+        if gap.of is not None:
+            whose = {"uuid": gap.of.uuid, "name": gap.of.name, "connection": gap.of.connection}
         return {
-            "cursor": gap.until,
+            "cursor": gap.until if gap.of is None else gap.after,
+            **whose,
             "node": self.node,
             "kind": "gap",
             "event": gap.reason,

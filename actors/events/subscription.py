@@ -3,7 +3,8 @@
 Guarantees:
 
 - A subscriber gets the events that its filter lets through strictly in the order of their numbers, each
-  once, from its cursor on; what the journal lost meanwhile comes as one event of kind `gap` in its place.
+  once, from its cursor on; what the journal lost meanwhile comes as one event of kind `gap` in its place, what single
+  domains gave up beyond their share of the journal as one such event for each of them.
 - Nobody waits: whoever appends (or finds room in the outbox again) pumps, if nobody else does; else it
   leaves a mark, and who pumps sees the mark before it leaves. So no event stays behind, and no two threads
   send for one subscription at once: `_next` belongs to the holder of `_turn`.
@@ -78,8 +79,8 @@ class Subscription:
     """Push events to one subscriber. `record` answers the call; `start` begins after the answer left."""
 
     __slots__ = (
-        "_ended", "_filter", "_gap", "_hand_over", "_journal", "_next", "_paused", "_started", "_tail",
-        "_turn", "_wanted", "handed_over", "number", "record", "session",
+        "_ended", "_filter", "_gap", "_hand_over", "_journal", "_next", "_paused", "_shares", "_started", "_tail",
+        "_told", "_turn", "_wanted", "handed_over", "number", "record", "session",
     )  # fmt: skip
 
     def __init__(
@@ -104,6 +105,8 @@ class Subscription:
         self._filter = event_filter
         self._next = after + 1
         self._gap = gap
+        self._shares: list[Gap] = []
+        self._told = 0
         self._hand_over = hand_over
         self._tail = subscription_tail(number)
         self._turn = threading.Lock()
@@ -149,15 +152,18 @@ class Subscription:
     def _push(self, most: int) -> int:
         """Send up to `most` events of the journal; return how many were looked at. Holder of the turn."""
         journal = self._journal
-        records = journal.after(self._next - 1, most)
-        if records and records[0].number > self._next:
-            self._gap = self._lost(records[0].number)
-            self._next = records[0].number
-        if self._gap is not None:
+        records, lowest, given_up = journal.look(self._next - 1, most)
+        if records and lowest > self._next:
+            self._gap = self._lost(lowest)
+            self._next = lowest
+        if given_up > max(self._next - 1, self._told):
+            self._shares += journal.given_up(self._next - 1, self._filter, self._told)
+            self._told = given_up
+        while self._gap is not None or self._shares:
             if not self._room():
                 return 1
-            self._send(pack_event(journal.gap_map(self._gap)))
-            self._gap = None
+            gap, self._gap = self._gap or self._shares.pop(0), None
+            self._send(pack_event(journal.gap_map(gap)))
         matches, everything = self._filter.matches, self._filter.everything
         for looked_at, record in enumerate(records, 1):
             if everything or matches(record.event):

@@ -150,8 +150,8 @@ def list_events(
 
     Raises: InvalidArgument when `since` is no cursor.
     """
-    gap, records = _select(journal, event_filter, since, limit)
-    head = [] if gap is None else [journal.gap_map(gap)]
+    gap, gaps, records = _select(journal, event_filter, since, limit)
+    head = [journal.gap_map(one) for one in gaps]
     return [*head, *(journal.event_map(record) for record in records)][:limit], gap
 
 
@@ -169,8 +169,8 @@ def list_events_packed(
 
     Raises: InvalidArgument when `since` is no cursor.
     """
-    gap, records = _select(journal, event_filter, since, limit, newest=newest)
-    head = [] if gap is None else [pack_event(journal.gap_map(gap))]
+    _, gaps, records = _select(journal, event_filter, since, limit, newest=newest)
+    head = [pack_event(journal.gap_map(one)) for one in gaps][:limit]
     packed = [journal.packed(record) for record in records]
     room = limit - len(head)
     return pack_events([*head, *(packed[len(packed) - room :] if newest and len(packed) > room else packed[:room])])
@@ -178,7 +178,10 @@ def list_events_packed(
 
 def _select(
     journal: Journal, event_filter: EventFilter, since: str | None, limit: int, *, newest: bool = False
-) -> tuple[Gap | None, Iterable[Any]]:
+) -> tuple[Gap | None, list[Gap], Iterable[Any]]:
     number, gap = (journal.oldest - 1, None) if since is None else journal.locate(since)
     found = (record for record in journal.walk(number) if event_filter.matches(record.event))
-    return gap, deque(found, maxlen=limit) if newest else itertools.islice(found, limit)
+    gaps = [] if gap is None else [gap]
+    if since is not None:
+        gaps += journal.given_up(number, event_filter)
+    return gap, gaps, deque(found, maxlen=limit) if newest else itertools.islice(found, limit)

@@ -41,6 +41,7 @@ from ...config.errors import (
     OutcomeUnknown,
 )
 from .receiver import Crowd, Receiver
+from .shapes import makes_sense
 from .torrent import EVENT_BYTES, Folded, Torrent
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -322,8 +323,10 @@ class Monitor:
             return
         if "error" in message:
             unit.replies.append(_refusal(unit.awaited, self._name, message["error"]))
-        else:
+        elif makes_sense(unit.awaited, message.get("return")):
             unit.replies.append(message.get("return"))
+        else:
+            unit.replies.append(_refusal(unit.awaited, self._name, {"desc": "its answer makes no sense"}))
         if len(unit.replies) == len(unit.commands):
             self._finish(unit)
 

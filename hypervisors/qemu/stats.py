@@ -69,19 +69,31 @@ class Statistics:
         Raises:
             OperationInvalid: the guest does not run.
             DeadlineExceeded: its monitor did not answer in time.
+            MonitorError: what it answered makes no sense.
         """
         guest = self._power.guest(target)
         assert guest.process is not None
         pid = guest.process.pid
         replies = await self._ask(target, guest, groups, deadline_s)
         stat = read_stat(pid)
+        try:
+            return self._read(guest, stat, groups, replies)
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+            raise MonitorError(
+                f"the monitor of {target.name} gave statistics that make no sense: {error!r:.200}",
+                remedy="look at its QEMU: it is none, or was taken over",
+            ) from error
+
+    def _read(
+        self, guest: Guest, stat: ProcStat | None, groups: frozenset[str], replies: Mapping[str, Any]
+    ) -> dict[str, Any]:
         found: dict[str, Any] = {}
         if "cpu" in groups and stat is not None:
             found |= cpu_group(stat)
         if "balloon" in groups:
             found |= balloon_group(guest, stat, replies)
         if "vcpu" in groups:
-            found |= vcpu_group(guest, pid)
+            found |= vcpu_group(guest, guest.process.pid if guest.process else 0)
         if "block" in groups:
             found |= block_group(guest.profile.disks, replies)
         if "interface" in groups:

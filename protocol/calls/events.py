@@ -21,6 +21,9 @@ def events_subscribe(
 
     What happened since the cursor comes first. Where the journal no longer reaches back
     to it (overflow, or the node was killed), the first event has kind `gap` and says why.
+    A gap `share` names one domain that made more events than its share of the journal:
+    only its own are missing, those of others follow. An event with `folded` in its data
+    stands for so many more like it, which are not told one by one.
 
     Args:
         since: the cursor of the last event seen; left out: from now on.

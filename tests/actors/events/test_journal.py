@@ -205,3 +205,67 @@ def test_many_threads_append() -> None:
         own = [n for n in numbers if n // 1000 == thread_number]
         assert own == sorted(own)
         assert len(own) == 1000
+
+
+def of(uuid: str, number: int, kind: str = "lifecycle") -> dict[str, object]:
+    """Return an event of a domain."""
+    return {**event(number), "uuid": uuid, "name": f"name-{uuid}", "connection": "test:///default", "kind": kind}
+
+
+def flooded(length: int = 500, quiet: int = 20, flood: int = 5000) -> Journal:
+    """Return a journal with events of quiet domains before and amid a flood of one domain."""
+    journal = Journal("node1", length=length, clock=lambda: 5.0, epoch="e1")
+    for number in range(quiet):
+        journal.append(of(f"q{number}", number))
+    for number in range(flood):
+        journal.append(of("noisy", number, "io_error"))
+        if number == flood // 2:
+            journal.append(of("amid", number))
+    return journal
+
+
+def test_a_domain_that_floods_pushes_out_its_own_events_and_no_others() -> None:
+    journal = flooded()
+    kept = [e["uuid"] for e in journal.since(None)[0]]
+    assert [uuid for uuid in kept if uuid != "noisy"] == [*(f"q{number}" for number in range(20)), "amid"]
+    assert len(kept) == 500
+
+
+def test_what_a_domain_gave_up_is_said_with_its_name_and_only_to_whom_it_concerns() -> None:
+    journal = flooded()
+    cursor = journal.cursor(3)
+    told, _ = list_events(journal, EventFilter(), cursor, 1000)
+    gap = told[0]
+    assert (gap["kind"], gap["event"], gap["uuid"], gap["name"]) == ("gap", "share", "noisy", "name-noisy")
+    assert gap["cursor"] == cursor, "who goes on from the gap would miss what others did"
+    assert gap["data"]["missed"] == 5021 - 500
+    assert [e["uuid"] for e in told[1:] if e["uuid"] != "noisy"] == [*(f"q{n}" for n in range(3, 20)), "amid"]
+    packed = msgpack.unpackb(list_events_packed(journal, EventFilter(), cursor, 1000))
+    assert packed[0]["event"] == "share" and len(packed) == len(told)
+    for other in (EventFilter(kinds=["lifecycle"]), EventFilter(domain="q7"), EventFilter(connection="qemu:///system")):
+        assert all(e["kind"] != "gap" for e in list_events(journal, other, cursor, 1000)[0])
+    later = list_events(journal, EventFilter(), journal.cursor(journal.head - 3), 1000)[0]
+    assert [e["kind"] for e in later] == ["io_error"] * 3
+
+
+def test_one_who_goes_on_behind_what_was_given_up_is_told_no_number() -> None:
+    journal = flooded()
+    (gap, *_), _ = list_events(journal, EventFilter(), journal.cursor(1000), 1000)
+    assert gap["event"] == "share" and "missed" not in gap["data"]
+
+
+@given(st.lists(st.integers(0, 6), max_size=250), st.integers(1, 120), st.integers(0, 250))
+def test_every_event_is_kept_or_its_loss_is_said(owners: list[int], length: int, cursor: int) -> None:
+    journal = Journal("node1", length=length, clock=lambda: 5.0, epoch="e1")
+    for number, owner in enumerate(owners, 1):
+        journal.append(of(f"d{owner}", number) if owner else event(number))
+    cursor = min(cursor, len(owners))
+    told, _ = list_events(journal, EventFilter(), journal.cursor(cursor), 10_000)
+    gaps = [e for e in told if e["kind"] == "gap"]
+    seen = {e["data"]["n"] for e in told if e["kind"] != "gap"}
+    behind = max([cursor, *(decode_cursor(gap["cursor"]).number for gap in gaps if gap["event"] == "overflow")])
+    shares = {gap["uuid"]: decode_cursor(gap["data"]["to"]).number for gap in gaps if gap["event"] == "share"}
+    for number in range(behind + 1, len(owners) + 1):
+        given_up = number <= shares.get(f"d{owners[number - 1]}", 0)
+        assert number in seen or given_up, f"event {number} is missing and nobody said so"
+    assert len(journal.since(None)[0]) == min(length, len(owners))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mechane.config.errors import MonitorError
 from mechane.hypervisors.qemu.events import GuestView, react
 from mechane.hypervisors.qemu.qmp import CommandKind
 from mechane.hypervisors.qemu.receiver import SHARE, Crowd, Receiver
@@ -127,7 +128,7 @@ def test_a_flood_is_told_in_time_and_its_monitor_still_answers() -> None:
                 await asyncio.sleep(0)
                 stop.set()
                 await asyncio.to_thread(thread.join, 20)
-                peer.sock.sendall(b'{"return": {"status": "running"}, "id": 1}\r\n')
+                peer.sock.sendall(b'{"return": {"status": "running", "running": true}, "id": 1}\r\n')
                 assert (await call)["status"] == "running"
             finally:
                 stop.set()
@@ -168,6 +169,21 @@ def test_monitors_that_flood_share_a_part_of_the_loop() -> None:
 
     run(body())
     assert min(pauses[5:40]) >= 0.01 / SHARE, "a monitor was read again before it had made up for what it cost"
+
+
+@pytest.mark.parametrize(
+    ("command", "lie"),
+    [("query-status", {"status": 7, "running": "x"}), ("query-blockstats", "x"), ("query-jobs", [1])],
+)
+def test_an_answer_of_another_shape_is_an_error_of_the_monitor(command: str, lie: Any) -> None:
+    async def body() -> None:
+        async with pair() as (monitor, peer, _):
+            call = asyncio.ensure_future(monitor.execute(command, kind=CommandKind.QUERY, deadline_s=20.0))
+            peer.answer(await peer.request(), lie)
+            with pytest.raises(MonitorError, match="makes no sense"):
+                await call
+
+    run(body())
 
 
 def test_the_end_of_qemu_tells_what_was_folded() -> None:
