@@ -48,7 +48,9 @@ class StateChanged(Fact):
     """The guest's state changed.
 
     `event` and `detail` are the lifecycle event to publish (config/states.py), or empty
-    for a change that is no event.
+    for a change that is no event. `asked_at` is given where the state is what an answer said: how many
+    changes of state the snapshot had seen when the question was sent. It is dropped where there were more
+    since then: an event told a later state than the answer.
     """
 
     state: State
@@ -57,6 +59,7 @@ class StateChanged(Fact):
     detail: str = ""
     folded: int = 0
     """How many changes like it came before it and are not told."""
+    asked_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

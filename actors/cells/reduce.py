@@ -119,11 +119,11 @@ def _gave_up(s: Snapshot, f: own.StartGaveUp) -> Outcome:
 def _state_changed(s: Snapshot, f: driver.StateChanged) -> Outcome:
     if s.starting or not s.active:
         return s, _NONE
-    if (s.state, s.reason) == (f.state, f.reason):
+    if (s.state, s.reason) == (f.state, f.reason) or f.asked_at not in (None, s.changes):
         return s, _NONE
     more = {"folded": f.folded} if f.folded else {}
     changes = _lifecycle(f.event, f.detail, **more) if f.event else _NONE
-    return replace(s, state=f.state, reason=f.reason), changes
+    return replace(s, state=f.state, reason=f.reason, changes=s.changes + 1), changes
 
 
 def _exited(s: Snapshot, f: driver.Exited) -> Outcome:

@@ -49,6 +49,8 @@ class Snapshot:
     """The definition's size, which a running guest's may differ from; None for transient domains."""
     incarnation: int = 0
     version: int = 1
+    changes: int = 0
+    """How often the state of a guest has changed."""
     starting: bool = False
     pid: int | None = None
     started_at: float = 0.0

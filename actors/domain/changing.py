@@ -21,26 +21,29 @@ def target_of(actor: DomainActor) -> Target:
 
 async def suspend(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
     """Stop the processors; a guest that is paused already stays so."""
+    asked_at = actor.cell.snapshot.changes
     if actor.cell.snapshot.state is not State.PAUSED:
         target = target_of(actor)
         await actor.supervisor.driver.suspend(target)
         actor.cell.put(
             StateChanged(
-                incarnation=target.incarnation, state=State.PAUSED, reason="user", event="suspended", detail="paused"
-            )
+                incarnation=target.incarnation, state=State.PAUSED, reason="user", event="suspended", detail="paused",
+                asked_at=asked_at,
+            )  # fmt: skip
         )
     return actor.cell.packed_record()
 
 
 async def resume(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
-    """Let the processors go on."""
-    target = target_of(actor)
+    """Let the processors go on; where they stop again at once (the disk is still full) that is what is shown."""
+    target, asked_at = target_of(actor), actor.cell.snapshot.changes
     await actor.supervisor.driver.resume(target)
     actor.cell.put(
         StateChanged(
-            incarnation=target.incarnation, state=State.RUNNING, reason="unpaused", event="resumed", detail="unpaused"
+            incarnation=target.incarnation, state=State.RUNNING, reason="unpaused", event="resumed", detail="unpaused",
+            asked_at=asked_at,
         )
-    )
+    )  # fmt: skip
     return actor.cell.packed_record()
 
 

@@ -59,9 +59,14 @@ async def snapshot_revert(actor: DomainActor, args: dict[str, Any], call: Pendin
     target = target_of(actor)
     async with undertaken(actor, "snapshot_revert"):
         await actor.supervisor.driver.revert_snapshot(target, _name(args))
+    asked_at = actor.cell.snapshot.changes
     seen = await actor.supervisor.driver.inspect(target) if actor.cell.snapshot.active else None
     if seen is not None and is_active(seen.state) and actor.cell.snapshot.active:
-        actor.cell.put(StateChanged(incarnation=target.incarnation, state=seen.state, reason="from_snapshot"))
+        actor.cell.put(
+            StateChanged(
+                incarnation=target.incarnation, state=seen.state, reason="from_snapshot", asked_at=asked_at
+            )
+        )
     if kept_by_hypervisor(actor) and actor.cell.snapshot.persistent:
         await _learn_size(actor)  # the definition came back with the rest
     actor.supervisor.discover_soon()

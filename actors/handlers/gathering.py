@@ -142,7 +142,11 @@ async def _reattach_domain(supervisor: Any, entry: Entry) -> dict[str, Any]:
         seen = await supervisor.driver.inspect(target)
         from ...hypervisors.facts import StateChanged
 
-        entry.cell.put(StateChanged(incarnation=snapshot.incarnation, state=seen.state, reason=seen.reason))
+        entry.cell.put(
+            StateChanged(
+                incarnation=snapshot.incarnation, state=seen.state, reason=seen.reason, asked_at=snapshot.changes
+            )
+        )
     return entry.cell.snapshot.record()
 
 

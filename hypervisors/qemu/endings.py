@@ -66,12 +66,17 @@ class Endings(GuestActions):
             guest.is_back()
 
     async def ask_state(self, guest: Guest) -> None:
-        """Ask QEMU for the state and report it where it is another than the known one."""
+        """Ask QEMU for the state and report it where it is another than the known one.
+
+        An event that came meanwhile is believed rather than the answer, which may be older.
+        """
         assert guest.monitor is not None
+        changes = guest.changes
         reply = await guest.monitor.execute(
             "query-status", kind=CommandKind.QUERY, deadline_s=self._shop.env.deadlines.query_s
         )
-        guest.correct(*state_of(reply["status"]))
+        if guest.changes == changes:
+            guest.correct(*state_of(reply["status"]))
 
     def lost(self, guest: Guest) -> None:
         """Connect again to a monitor that broke off although its process runs."""

@@ -52,6 +52,7 @@ class Guest:
         self.live = False
         """Whether the start is over: from then on the exit is reported as a fact."""
         self.state: tuple[State, str] = (State.PAUSED, "starting_up")
+        self.changes = 0
         self.rebooting = False
         self.holds = False
         """Whether QEMU stays when its guest has shut down (-no-shutdown)."""
@@ -90,6 +91,7 @@ class Guest:
         """Tell the cell; remembers the state, so that an inspection reports only changes."""
         if isinstance(fact, StateChanged):
             self.state = (fact.state, fact.reason)
+            self.changes += 1
         if isinstance(fact, GuestEvent) and fact.kind == "reboot" and not self._is_new_reboot():
             return
         self._facts.put(fact)

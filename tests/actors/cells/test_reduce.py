@@ -129,3 +129,21 @@ def test_whatever_happens_states_and_versions_stay_consistent(facts: list[Any]) 
         if not after.active:
             assert after.state is State.SHUTOFF
         snapshot = after
+
+
+def test_an_answer_that_an_event_has_overtaken_changes_nothing() -> None:
+    """A resumed guest whose disk is still full stops again before the answer to `cont` is taken in."""
+    running, _ = run(*started(1))
+    stopped, _ = run(driver.StateChanged(incarnation=1, state=State.PAUSED, reason="ioerror"), start=running)
+    asked_at = stopped.changes
+    after, events = run(
+        driver.StateChanged(incarnation=1, state=State.RUNNING, reason="unpaused", event="resumed", detail="unpaused"),
+        driver.StateChanged(incarnation=1, state=State.PAUSED, reason="ioerror", event="suspended", detail="ioerror"),
+        driver.StateChanged(incarnation=1, state=State.RUNNING, reason="unpaused", event="resumed", detail="unpaused",
+                            asked_at=asked_at),
+        start=stopped,
+    )  # fmt: skip
+    assert (after.state, after.reason) == (State.PAUSED, "ioerror")
+    assert [event for _, event, _ in events] == ["resumed", "suspended"]
+    answered = driver.StateChanged(incarnation=1, state=State.RUNNING, reason="unpaused", asked_at=asked_at)
+    assert run(answered, start=stopped)[0].state is State.RUNNING, "where no event came, the answer counts"
