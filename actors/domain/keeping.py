@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from ...config.characters import control_in, unshown_in
 from ...config.errors import InvalidArgument
 from ...config.states import is_active
 from ...hypervisors.facts import StateChanged
@@ -32,7 +33,7 @@ async def save(actor: DomainActor, args: dict[str, Any], call: PendingCall | Non
 
 def _name(args: dict[str, Any]) -> str:
     name: str = args["name"]
-    if not name or name.startswith("-") or "/" in name or not name.isprintable():
+    if not name or name.startswith("-") or "/" in name or not name.isprintable() or unshown_in(name):
         raise InvalidArgument(
             f"{name[:60]!r} cannot name a snapshot", remedy="use letters, digits, dots and dashes", path="params.name",
             value=name[:60],
@@ -45,11 +46,22 @@ async def snapshot_list(actor: DomainActor, args: dict[str, Any], call: PendingC
     return [asdict(found) for found in await actor.supervisor.driver.list_snapshots(target_of(actor))]
 
 
+def _description(args: dict[str, Any]) -> str:
+    text: str = args["description"]
+    if code := control_in(text, free=True):
+        raise InvalidArgument(
+            f"the snapshot's description has a control character ({code})", path="params.description", value=text[:60],
+            remedy="of control characters it may have newlines and tabs",
+        )  # fmt: skip
+    return text
+
+
 async def snapshot_create(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> dict[str, Any]:
     """Take a snapshot."""
+    name, description = _name(args), _description(args)
     async with undertaken(actor, "snapshot_create"):
         made = await actor.supervisor.driver.create_snapshot(
-            target_of(actor), _name(args), description=args["description"], memory=args["memory"]
+            target_of(actor), name, description=description, memory=args["memory"]
         )
     return asdict(made)
 

@@ -70,7 +70,7 @@ class Domain(Element):
     uuid: str | None = text("uuid", UUID, change="re-create")
     genid: GenId | None = optional("genid", GenId)
     title: str | None = text("title", change="live")
-    description: str | None = text("description", change="live")
+    description: str | None = text("description", change="live", free=True)
     metadata: Metadata = child("metadata", Metadata, change="live")
     max_memory: MaxMemory | None = optional("maxMemory", MaxMemory)
     memory: Memory = child("memory", Memory)

@@ -5,11 +5,13 @@ Each function takes XML and returns new XML; what they do not name stays as it w
 
 from __future__ import annotations
 
+from ..characters import control_in, unshown_in
 from ..errors import InvalidArgument, NoMetadata, XmlError
+from ..xml.binding import LONGEST_VALUE
 from ..xml.node import XmlNode
 from ..xml.reader import read
 from ..xml.writer import ILLEGAL, to_text
-from .validation import check_name
+from .validation import check_name, check_title
 
 # In the order of the document, what stands before title, description and metadata
 _BEFORE = ("name", "uuid", "genid", "title", "description", "metadata")
@@ -20,13 +22,18 @@ METADATA_BYTES = 1024 * 1024
 
 def set_title(xml: bytes | str, text: str | None) -> bytes:
     """Set the title to one line of `text`; None or '' takes it away.  Raises: InvalidArgument, XmlError."""
-    if text and "\n" in text:
-        raise InvalidArgument("A title must be one line", path="title", value=text)
+    if text and (why := check_title(text)):
+        raise InvalidArgument(f"The domain cannot have this title: {why}", path="title", value=text[:LONGEST_VALUE])
     return _set_text(xml, "title", text)
 
 
 def set_description(xml: bytes | str, text: str | None) -> bytes:
-    """Set the description; None or '' takes it away.  Raises: InvalidArgument, XmlError."""
+    """Set the description, of any lines; None or '' takes it away.  Raises: InvalidArgument, XmlError."""
+    if text and (code := control_in(text, free=True)):
+        raise InvalidArgument(
+            f"The description has a control character ({code})", path="description", value=text[:LONGEST_VALUE],
+            remedy="Of control characters it may have newlines and tabs",
+        )  # fmt: skip
     return _set_text(xml, "description", text)
 
 
@@ -92,7 +99,7 @@ def set_metadata(xml: bytes | str, uri: str, key: str, fragment: str | None) -> 
     `fragment` is one element without a namespace; None takes the element away (no error where there is
     none).  Raises: InvalidArgument, XmlError.
     """
-    if not uri or ILLEGAL.search(uri):
+    if not uri or unshown_in(uri):
         raise InvalidArgument("Metadata needs the URI of a namespace", path="uri", value=uri)
     root = _document(xml)
     metadata = _find(root, "metadata")

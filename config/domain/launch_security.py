@@ -17,8 +17,8 @@ class LaunchSecurity(Element):
     reduced_phys_bits: int | None = text("reducedPhysBits", UINT32)
     policy: int | None = text("policy", based(4, 2**64 - 1))
     handle: int | None = text("handle", UINT32, live_only=True)
-    dh_cert: str | None = text("dhCert")
-    session: str | None = text("session")
+    dh_cert: str | None = text("dhCert", free=True)
+    session: str | None = text("session", free=True)
 
 
 class KeyWrapCipher(Element):

@@ -17,7 +17,7 @@ VMWARE = Space("http://libvirt.org/schemas/domain/vmware/1.0", "vmware")
 class QemuArg(Element):
     """An argument that is added to the emulator's command line."""
 
-    value: str = attr("value", default="", required=True)
+    value: str = attr("value", default="", required=True, free=True)
 
 
 class QemuEnv(Element):

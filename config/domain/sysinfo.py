@@ -13,7 +13,7 @@ class Entry(Element):
 
     name: str | None = attr("name")
     file: str | None = attr("file")
-    value: str | None = body()
+    value: str | None = body(free=True)  # files of fwcfg have lines
 
 
 class Table(Element):

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..characters import control_in, unshown_in
 from ..errors import XmlError
 from ..xml.binding import LONGEST_VALUE, Element
 from ..xml.convert import bitmap_max, bitmap_to_set, describe
 from ..xml.extra import Problem
 from ..xml.survey import path_of
-from ..xml.writer import ILLEGAL
 from .address import DriveAddress, PciAddress
 from .completion import parts
 from .device import USER_ALIAS
@@ -30,8 +30,22 @@ Found = Iterator[tuple[Element, Problem]]
 
 def validate(domain: Domain) -> None:
     """Check `domain` as a whole.  Raises: XmlError with the path of the first thing that is wrong."""
-    for element, problem in _problems(domain):
-        path = path_of(domain, element, "/domain")
+    _refuse_first(domain, _problems(domain))
+
+
+def check_texts(model: Element, root: str = "/domain") -> None:
+    """Check that no text of `model`, whose path is `root`, holds a control character or the end of a line.
+
+    For what writes texts elsewhere: a model that was stored by an older version was never checked.
+
+    Raises: XmlError with the path of the first text that does.
+    """
+    _refuse_first(model, _check_texts(model), root)
+
+
+def _refuse_first(model: Element, found: Found, root: str = "/domain") -> None:
+    for element, problem in found:
+        path = path_of(model, element, root)
         path = f"{path}/{problem.below}" if problem.below else path
         allowed = describe(problem.allowed) if problem.allowed is not None else ""
         raise XmlError(
@@ -49,8 +63,8 @@ def check_name(name: str) -> str:
         return "a name must not be blank"
     if "/" in name or name in (".", ".."):
         return "a name must not contain '/' nor be '.' or '..'"
-    if any(ord(character) < 32 or ord(character) == 127 for character in name) or ILLEGAL.search(name):
-        return "a name must not contain control characters"
+    if code := unshown_in(name):
+        return f"a name must not contain control characters or what cannot be shown ({code})"
     if len(name.encode("utf-8", "surrogatepass")) > NAME_BYTES:
         return f"a name must not be longer than {NAME_BYTES} bytes"
     return ""
@@ -64,13 +78,39 @@ def _problems(domain: Domain) -> Found:
             yield element, problem
 
 
+def _check_texts(model: Element) -> Found:
+    for element in parts(model):
+        for name, value in element.__dict__.items():
+            if type(value) is str:
+                clean = value.isprintable()
+            elif type(value) is list:
+                clean = all(type(item) is not str or item.isprintable() for item in value)
+            else:
+                continue
+            field = element._named.get(name)
+            if clean or field is None:
+                continue
+            for item in [value] if isinstance(value, str) else value:
+                if isinstance(item, str) and (code := control_in(item, free=field.free)):
+                    below = f"@{field.xml}" if field.is_attr else field.xml
+                    yield element, Problem(below, item, f"has a control character or the end of a line ({code})")
+
+
+def check_title(title: str) -> str:
+    """Return why `title` cannot be a domain's title, or ''."""
+    if "\n" in title:
+        return "a title must be one line"
+    code = unshown_in(title)
+    return f"a title must not contain control characters or what cannot be shown ({code})" if code else ""
+
+
 def _check_identity(domain: Domain) -> Found:
     if why := check_name(domain.name):
         yield domain, Problem("name", domain.name, why)
     if not domain.bootloader and not domain.os.type.given("name"):
         yield domain.os.type, Problem("", None, "the type of the guest is missing", OS_TYPES)
-    if domain.title and "\n" in domain.title:
-        yield domain, Problem("title", domain.title, "a title must be one line")
+    if domain.title and (why := check_title(domain.title)):
+        yield domain, Problem("title", domain.title, why)
 
 
 def _check_memory(domain: Domain) -> Found:
@@ -210,6 +250,7 @@ def _shown(place: tuple[Any, ...]) -> str:
 
 _CHECKS: tuple[Callable[[Domain], Found], ...] = (
     _check_identity,
+    _check_texts,
     _check_memory,
     _check_vcpus,
     _check_iothreads,

@@ -13,7 +13,8 @@
 Every field says when a change of it takes effect (`change`): "live" in the running guest, "next_boot"
 when the guest is started next, "re-create" never for this object: it is a different one.  Left out, it
 is what its class says.  `secret` fields are written only where secrets may be seen; `live_only` ones
-only for a running domain; `last` ones after those of subclasses.
+only for a running domain; `last` ones after those of subclasses.  `free` texts may have several lines; in all others
+a control character is refused when the model is checked (characters.py).
 
 A value that is not in the model's own `__dict__` is absent; its default is an attribute of the class.
 That keeps a parsed model as small as its document and reading a default as fast as any attribute.
@@ -85,6 +86,7 @@ class Field:
         secret: bool = False,
         live_only: bool = False,
         last: bool = False,
+        free: bool = False,
         unit: str = "unit",
         space: Space | None = None,
     ) -> None:
@@ -103,6 +105,7 @@ class Field:
         self.secret = secret
         self.live_only = live_only
         self.last = last
+        self.free = free
 
     def value_of(self, node: XmlNode, raw: str, below: str, attrs: dict[str, str]) -> Any:
         """Convert `raw`, found in `node` at `below`."""
