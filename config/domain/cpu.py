@@ -21,6 +21,7 @@ from ..xml.convert import (
 )
 from ..xml.extra import Problem
 from ..xml.fields import attr, body, text
+from .cpu_features import is_feature_name
 from .words import POSITIVE, SHARED_PRIVATE
 
 
@@ -37,6 +38,10 @@ class CpuFeature(Element):
 
     policy: str | None = attr("policy", words("force", "require", "optional", "disable", "forbid"))
     name: str = attr("name", default="", required=True)
+
+    def problems(self) -> Iterator[Problem]:
+        if not is_feature_name(self.name):
+            yield Problem("@name", self.name, "is no name of a feature", "letters, digits, dot, dash and underscore")
 
 
 class Topology(Element):

@@ -16,6 +16,7 @@ from ...config.domain.device import Device
 from ...config.domain.domain import Domain
 from ...config.domain.graphics import Graphics
 from ...config.domain.os import Loader
+from ...config.domain.validation import check_texts
 from ...config.errors import ConfigUnsupported
 
 DRIVES = 32
@@ -36,9 +37,11 @@ def prepared(domain: Domain, *, drives: int = DRIVES, firmware: str = FIRMWARE) 
 
     Raises:
         ConfigUnsupported: bhyve cannot do what it asks for.
+        XmlError: a text of it holds a control character.
     """
     if domain.type != "bhyve":
         raise refused("@type", domain.type, "use <domain type='bhyve'>")
+    check_texts(domain)
     if domain.os.boots and any(device.boot is not None for device in domain.devices.every()):
         raise refused("os/boot", "", "give boot devices or an order of devices, not both")
     _number_cards(domain := domain.copy())

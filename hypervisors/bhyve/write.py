@@ -76,7 +76,13 @@ def arguments(
     out += _ports(domain)
     if domain.bhyve_commandline is not None:
         out += [arg.value for arg in domain.bhyve_commandline.args]
-    return [*out, domain.name]
+    return [*out, _name(domain)]
+
+
+def _name(domain: Domain) -> str:
+    if domain.name.startswith("-"):
+        raise refused("name", domain.name, "bhyve takes a word that begins with a dash for a switch: rename the domain")
+    return domain.name
 
 
 def _cpus(domain: Domain) -> str:
@@ -203,6 +209,7 @@ def _screen(domain: Domain, vnc_port: int) -> list[str]:
 def _fbuf(graphics: Graphics, video: Video, vnc_port: int) -> str:
     address = next((each.address for each in graphics.listens if each.address), None) or graphics.listen or ""
     port = graphics.port if graphics.port and graphics.port > 0 and not graphics.autoport else vnc_port
+    _plain(address)
     words = [f"tcp={f'[{address}]' if ':' in address else address}:{port}"]
     if graphics.passwd:
         if "," in graphics.passwd:
@@ -270,7 +277,7 @@ def loader_command(
         if domain.os.loader is not None:
             return None
         disk = boot_disk(domain)
-        return LoaderCommand(argv=[bhyveload, "-m", str(_memory_mib(domain)), "-d", source_of(disk), domain.name])
+        return LoaderCommand(argv=[bhyveload, "-m", str(_memory_mib(domain)), "-d", source_of(disk), _name(domain)])
     if "grub-bhyve" not in os.path.basename(domain.bootloader):
         if not domain.bootloader_args:
             raise refused("bootloader_args", "", "a loader of your own needs its arguments")
@@ -289,7 +296,7 @@ def loader_command(
     serial = domain.devices.serials[0] if domain.devices.serials else None
     if serial is not None and serial.type == "nmdm" and serial.source.master:
         argv += ["--cons-dev", serial.source.master]
-    return LoaderCommand(argv=[*argv, domain.name], device_map=text)
+    return LoaderCommand(argv=[*argv, _name(domain)], device_map=text)
 
 
 def boot_disk(domain: Domain) -> Disk:

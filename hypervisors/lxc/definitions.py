@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...config.domain.document import parse
 from ...config.domain.edit import set_name
+from ...config.domain.validation import check_texts
 from ...config.errors import ConfigUnsupported, DomainExists, NoDomain, OperationFailed, OperationInvalid
 from ..contract import Target
 from ..tooling.base import ToolDriver
@@ -71,11 +72,20 @@ class Definitions(ToolDriver):
             raise ConfigUnsupported(missing, remedy="remove it from the definition", path=missing.partition(":")[0])
         return to_native(model)
 
+    @staticmethod
+    def check_stored(xml: str) -> None:
+        """Refuse a definition whose texts could have ended lines of the configuration that was made of it. Pure.
+
+        Raises:
+            XmlError: it has such a text.
+        """
+        check_texts(parse(xml))
+
     async def _write(self, folder: Path, config: str, uuid: str, xml: str, *, transient: bool = False) -> None:
         model = parse(xml)
         root = next((fs.source.dir for fs in model.devices.filesystems if fs.target.dir == "/"), "") or ""
         more = [*safety_lines(model), *signal_lines(root, model.os.init or "/sbin/init")]
-        text = config + "".join(f"{line}\n" for line in more)
+        text = config + "".join(more)
 
         def write() -> None:
             folders.write(folder, text, uuid, xml, transient=transient)

@@ -204,6 +204,8 @@ class LxcDriver(Plugging):
             folder = self._folders.own / target.name
             await self._write(folder, config, target.uuid, request.xml, transient=True)
             place = Place(path=str(self._folders.own), name=target.name, uuid=target.uuid, own=True)
+        else:  # what an older version wrote may hold lines that no definition may add
+            await self.env.pure(self.check_stored, request.xml, size=len(request.xml))
         self._places[target.uuid] = place
         request.cancel.check()
         log, pidfile = self._run_file(target, "log"), self._run_file(target, "pid")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...config.domain.domain import Domain
+from .lines import line
 
 DROPPED = ("sys_module", "sys_time", "mknod", "audit_control", "mac_admin")
 DEVICES = ("c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm",
@@ -27,7 +28,7 @@ def safety_lines(model: Domain) -> Iterator[str]:
         states = {name: getattr(asked, name) for name in DROPPED} if asked is not None else {}
         dropped = [name for name in DROPPED if (state := states.get(name)) is None or not state.enabled]
         if dropped:
-            yield f"lxc.cap.drop = {' '.join(dropped)}"
+            yield line("lxc.cap.drop", " ".join(dropped))
     for family in FAMILIES:
-        yield f"{family}.deny = a"
-        yield from (f"{family}.allow = {device}" for device in DEVICES)
+        yield line(f"{family}.deny", "a")
+        yield from (line(f"{family}.allow", device) for device in DEVICES)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .config import LxcConfig
+from .lines import line
 
 MOST_LINKS = 8
 
@@ -32,9 +33,9 @@ def signal_lines(root: str, init: str) -> list[str]:
     """
     name = init_of(Path(root), init) if root else ""
     if "busybox" in name:
-        return ["lxc.signal.halt = SIGUSR2", "lxc.signal.reboot = SIGTERM"]
+        return [line("lxc.signal.halt", "SIGUSR2"), line("lxc.signal.reboot", "SIGTERM")]
     if "systemd" in name:
-        return ["lxc.signal.halt = SIGRTMIN+3", "lxc.signal.reboot = SIGRTMIN+5"]
+        return [line("lxc.signal.halt", "SIGRTMIN+3"), line("lxc.signal.reboot", "SIGRTMIN+5")]
     return []
 
 

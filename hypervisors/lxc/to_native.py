@@ -18,8 +18,10 @@ from ...config.domain.filesystem import Filesystem
 from ...config.domain.hostdev import Hostdev
 from ...config.domain.interface import Interface
 from ...config.domain.network import Ip, Route
+from ...config.domain.validation import check_texts
 from ...config.errors import ConfigUnsupported
 from .from_native import DEFAULT_ROUTE
+from .lines import line
 
 BLOCK_NUMBERS = re.compile(r"/dev/block/(\d+:\d+)")
 USAGE_UNITS = {"": 1, "b": 1, "bytes": 1, "kb": 1000, "k": 1024, "kib": 1024, "mb": 10**6, "m": 1 << 20, "mib": 1 << 20,
@@ -32,15 +34,15 @@ def to_native(domain: Domain | str) -> str:
     """Return the LXC configuration of a domain (a model or its XML).
 
     Raises:
-        XmlError: it cannot be read.
+        XmlError: it cannot be read, or a text of it holds a control character.
         ConfigUnsupported: it is no container, has no root, or one that LXC does not know.
     """
     model = parse(domain) if isinstance(domain, str) else domain
     if model.os.type.name != "exe":
         raise ConfigUnsupported(f"domain {model.name} is no container: its os type is {model.os.type.name}",
                                 remedy="use <os><type>exe</type>…", path="/domain/os/type")  # fmt: skip
-    lines = [f"{key} = {value}" for key, value in _settings(model)]
-    return "\n".join(lines) + "\n"
+    check_texts(model)
+    return "".join(line(key, value) for key, value in _settings(model))
 
 
 def lost(model: Domain) -> Iterator[str]:
@@ -127,6 +129,9 @@ def _identity(model: Domain) -> Iterator[tuple[str, str]]:
         for kind, found in (("net", shares.sharenet), ("ipc", shares.shareipc), ("uts", shares.shareuts)):
             for share in found:
                 value = share.value or ""
+                if share.type == "netns" and ("/" in value or value in ("", ".", "..")):
+                    raise ConfigUnsupported(f"{value!r} names no network namespace", remedy="see ip netns list",
+                                            path=f"/domain/lxc:namespace/lxc:share{kind}/@value")  # fmt: skip
                 yield f"lxc.namespace.share.{kind}", f"/run/netns/{value}" if share.type == "netns" else value
 
 
@@ -152,6 +157,9 @@ def _root(fs: Filesystem) -> str:
     if fs.type == "file":
         return f"{'nbd' if fs.driver.type == 'nbd' else 'loop'}:{source.file}"
     if fs.type == "block":
+        if not (source.dev or "").startswith("/"):  # LXC takes `overlay:…` and the like for other kinds of storage
+            raise ConfigUnsupported(f"{source.dev!r} is no device", remedy="name it by its whole path",
+                                    path="/domain/devices/filesystem/source/@dev", value=source.dev)  # fmt: skip
         return source.dev or ""
     if fs.type in ("mount", "bind"):
         return f"dir:{source.dir}"
@@ -161,6 +169,9 @@ def _root(fs: Filesystem) -> str:
 
 def _mount(fs: Filesystem) -> str:
     source, target = fs.source, escaped((fs.target.dir or "").lstrip("/"))
+    if not target or ".." in target.split("/"):
+        raise ConfigUnsupported(f"a filesystem cannot be mounted at {fs.target.dir!r}", remedy="name a folder inside",
+                                path="/domain/devices/filesystem/target/@dir", value=fs.target.dir)  # fmt: skip
     options = ["ro"] if fs.readonly else []
     if fs.type == "ram":
         words = ["tmpfs", target, "tmpfs", ",".join([f"size={_usage(fs) // 1024}k", "nodev", "nosuid", *options,
@@ -171,6 +182,9 @@ def _mount(fs: Filesystem) -> str:
         words = [escaped(source.file or ""), target, "auto", ",".join(["loop", *options, "create=dir"])]
     else:
         words = [escaped(source.dir or source.name or ""), target, "none", ",".join(["rbind", *options, "create=dir"])]
+    if not words[0]:
+        raise ConfigUnsupported("a filesystem has no source", remedy=f"name what is mounted at {fs.target.dir}",
+                                path="/domain/devices/filesystem/source")  # fmt: skip
     return " ".join([*words, "0 0"])
 
 

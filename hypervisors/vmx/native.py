@@ -7,6 +7,7 @@ import re
 from ...config.domain.document import format as format_domain
 from ...config.domain.document import parse as parse_domain
 from ...config.domain.domain import Domain
+from ...config.domain.validation import check_texts
 from ...config.errors import ConfigUnsupported, InvalidArgument, XmlError
 from .disks import read_disks, write_disks
 from .display import read_display, read_folders, write_display, write_folders
@@ -99,6 +100,7 @@ def to_native(
         ConfigUnsupported: it asks for what a .vmx cannot say.
     """
     domain = xml if isinstance(xml, Domain) else parse_domain(xml)
+    check_texts(domain)
     old = VmxText.parse(base)
     vmx = write(domain, names=names, hardware=hardware or old.number("virtualHW.version") or None)
     kept = {found[1] for key in vmx.names() if (found := _DEVICE.match(key))}

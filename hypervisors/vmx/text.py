@@ -17,9 +17,11 @@ MAX_BYTES = 1 << 20
 """A .vmx file has a few KiB; more than this is none."""
 
 _LINE = re.compile(r"""\s*([A-Za-z.][\w.:\-]*)\s*=\s*(?:"([^"\r\n]*)"?|([^\s"]*))""")
+_NAME = re.compile(r"[A-Za-z.][\w.:\-]*")
 _LINES = re.compile("\r\n|\n|\r")
 _ESCAPE = re.compile(r"\|([0-9A-Fa-f]{2})")
-_SPECIAL = re.compile('[|"\x00-\x1f\x7f]')
+_SPECIAL = re.compile('[|"\x00-\x1f\x7f-\x9f\u2028\u2029]')
+"""What is escaped: quotes, bars, and whatever ends a line for one reader or another."""
 _CODE_PAGE = re.compile(r"(?i)windows-(\d+)\Z")
 _TRUE = ("true", "t", "yes", "y", "1", "on")
 
@@ -108,6 +110,9 @@ class VmxText:
         yield from self._entries.values()
 
     def __str__(self) -> str:
+        for name, value in self._entries.values():
+            if _NAME.fullmatch(name) is None:  # of an older file: it was read from a line
+                raise refused(name, value, "an entry whose name has letters, digits and dots")
         return "".join(f'{name} = "{_escaped(value)}"\n' for name, value in self._entries.values())
 
 
@@ -165,4 +170,4 @@ def _unescaped(value: str) -> str:
 
 
 def _escaped(value: str) -> str:
-    return _SPECIAL.sub(lambda found: f"|{ord(found[0]):02X}", value)
+    return _SPECIAL.sub(lambda found: "".join(f"|{byte:02X}" for byte in found[0].encode()), value)

@@ -7,7 +7,8 @@ the host's through.  Some names differ from libvirt's (libxl_cpuid.c of Xen 4.17
 from __future__ import annotations
 
 from ...config.domain.cpu import Cpu, CpuFeature
-from ...config.errors import InvalidArgument
+from ...config.domain.cpu_features import is_feature_name
+from ...config.errors import ConfigUnsupported, InvalidArgument
 
 NAMES = {
     "cmpxchg16": "cx16", "cntxid": "cid", "dscpl": "ds_cpl", "pclmulqdq": "pclmuldq", "sse3": "pni",
@@ -39,6 +40,10 @@ def xml_feature(word: str) -> CpuFeature | None:
 def cpuid_of(cpu: Cpu) -> str:
     """Return `cpuid` for the features of a processor, '' where it needs none."""
     back = {xml: xl for xl, xml in NAMES.items()}
+    for each in cpu.features:
+        if not is_feature_name(each.name):
+            raise ConfigUnsupported(f"{each.name[:100]!r} is no name of a feature", remedy="remove it",
+                                    path="/domain/cpu/feature/@name", value=each.name[:100])  # fmt: skip
     words = [f"{back.get(each.name, each.name)}={_VALUES[each.policy or 'require']}"
              for each in cpu.features if each.name not in NESTED]  # fmt: skip
     return ",".join(["host", *words]) if words else ""

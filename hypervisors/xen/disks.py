@@ -13,6 +13,7 @@ from ...config.domain.address import DriveAddress
 from ...config.domain.disk import Disk, DiskDriver, DiskTarget
 from ...config.domain.storage import BackendDomain, Host, StorageSource
 from ...config.errors import ConfigUnsupported, InvalidArgument
+from .options import word
 
 FORMATS = {"raw": "raw", "qcow": "qcow", "qcow2": "qcow2", "vhd": "vpc", "qed": "qed"}
 """Format of xl -> format of domain XML."""
@@ -196,6 +197,10 @@ def _host(text: str) -> Host:
     return Host(name=plain)
 
 
+_RBD = ":@\\"
+"""What has a meaning in names of RBD (docs/system/qemu-block-drivers of QEMU)."""
+
+
 def spec_of(disk: Disk) -> str:
     """Return the disk string of a disk of domain XML.
 
@@ -207,7 +212,8 @@ def spec_of(disk: Disk) -> str:
     kind = disk.driver.type or "raw"
     if kind not in back:
         raise _unsupported("driver/@type", kind, list(back))
-    words = [f"format={back[kind]}", f"vdev={disk.target.dev}", f"access={_access(disk)}"]
+    vdev = word(disk.target.dev or "", "a name of a disk")
+    words = [f"format={back[kind]}", f"vdev={vdev}", f"access={_access(disk)}"]
     name = disk.driver.name
     if name is None:
         name = "phy" if disk.type == "block" else "qemu"
@@ -220,7 +226,7 @@ def spec_of(disk: Disk) -> str:
     if disk.device == "cdrom":
         words.append("devtype=cdrom")
     if disk.backend_domain is not None and disk.backend_domain.name:
-        words.append(f"backend={disk.backend_domain.name}")
+        words.append(f"backend={word(disk.backend_domain.name, 'a domain')}")
     target = _target(disk)
     return ",".join(words) + (f",target={target}" if target else "")
 
@@ -237,19 +243,21 @@ def _target(disk: Disk) -> str:
         return source.file or source.dev or ""
     if disk.type != "network" or source.protocol != "rbd":
         raise _unsupported("@type", source.protocol or disk.type, ["file", "block", "network with rbd"])
-    name = source.name or ""
+    name = word(source.name or "", "an image", beside=_RBD)
     if source.snapshot is not None and source.snapshot.name:
-        name += f"@{source.snapshot.name}"
+        name += f"@{word(source.snapshot.name, 'a snapshot', beside=_RBD)}"
     target = f"rbd:{name}:auth_supported=none"
     if source.hosts:
         target += ":mon_host=" + "\\;".join(_monitor(host) for host in source.hosts)
     if source.config is not None and source.config.file:
-        target += f":conf={source.config.file}"
+        target += f":conf={word(source.config.file, 'a path', beside=_RBD)}"
     return target
 
 
 def _monitor(host: Host) -> str:
-    name = host.name or ""
+    name = word(host.name or "", "a host", beside=";\\[]@=")
+    if ":" in name and not re.fullmatch("[0-9A-Fa-f:.]+", name):
+        raise _unsupported("source/host/@name", name, ["a name", "an address"])
     if ":" in name:
         name = "[" + name.replace(":", "\\:") + "]"
     return f"{name}\\:{host.port}" if host.port else name

@@ -6,6 +6,7 @@ What domain XML has no place for (cpu pools, Xen's security labels, …) is list
 from __future__ import annotations
 
 from ...config.domain import Domain, format, parse
+from ...config.domain.validation import check_texts
 from ...config.errors import ConfigUnsupported, InvalidArgument
 from . import cfg
 from .gadgets import read_devices
@@ -69,6 +70,7 @@ def to_native(xml: str | Domain) -> str:
             f"a domain of type {domain.type} is not for Xen", remedy="use <domain type='xen'>",
             path="/domain/@type", value=domain.type, allowed=["xen"],
         )  # fmt: skip
+    check_texts(domain)
     kind = kind_of_domain(domain)
     return cfg.write([*machine_settings(domain, kind), *boot_settings(domain, kind), *device_settings(domain, kind)])
 

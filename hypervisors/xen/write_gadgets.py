@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...config.domain.chardev import Channel, Chardev
+from ...config.domain.chardev import Channel, Chardev, ChardevSource
 from ...config.domain.domain import Domain
 from ...config.domain.graphics import Graphics
 from ...config.domain.hostdev import Hostdev
@@ -11,7 +11,7 @@ from .cfg import Value
 from .disks import spec_of
 from .gadgets import SOUND
 from .nics import vif_of
-from .options import joined
+from .options import is_host, joined, word
 from .screens import CARDS, VNC_BASE, VRAM_KIB
 from .write_machine import Written
 
@@ -103,13 +103,18 @@ def _screen(screen: Graphics) -> Written:
         out.append(("vncdisplay", (screen.port or 0) - VNC_BASE))
     address = _address(screen)
     out += [(name, value) for name, value in
-            (("vnclisten", address), ("vncpasswd", screen.passwd), ("keymap", screen.keymap)) if value]  # fmt: skip
+            (("vnclisten", address), ("vncpasswd", screen.passwd),
+             ("keymap", word(screen.keymap, "a keymap") if screen.keymap else None)) if value]  # fmt: skip
     return out
 
 
 def _address(screen: Graphics) -> str | None:
     first = screen.listens[0] if screen.listens else None
-    return (first.address if first is not None and first.type == "address" else None) or screen.listen
+    address = (first.address if first is not None and first.type == "address" else None) or screen.listen
+    if address and not is_host(address):  # xl hands it on to QEMU unquoted
+        raise ConfigUnsupported(f"{address[:100]!r} is no address to listen on", remedy="use one of the host's",
+                                path="/domain/devices/graphics/@listen", value=address[:100])  # fmt: skip
+    return address
 
 
 def _spice(screen: Graphics) -> Written:
@@ -122,9 +127,12 @@ def _spice(screen: Graphics) -> Written:
         out.append(("spicetls_port", screen.tls_port))
     out.append(("spicedisable_ticketing", int(not screen.passwd)))
     if screen.passwd:
+        if "," in screen.passwd:  # xl hands it on to QEMU unquoted
+            raise ConfigUnsupported("xl takes no SPICE password with a comma", remedy="use another",
+                                    path="/domain/devices/graphics/@passwd")  # fmt: skip
         out.append(("spicepasswd", screen.passwd))
     if screen.keymap:
-        out.append(("keymap", screen.keymap))
+        out.append(("keymap", word(screen.keymap, "a keymap")))
     shares = screen.clipboard is not None and screen.clipboard.copypaste is True
     mode = screen.mouse.mode if screen.mouse is not None else None
     if mode is not None:
@@ -210,23 +218,30 @@ def _chardev(device: Chardev) -> str:
     if kind in ("null", "vc", "pty", "stdio"):
         return kind
     if kind == "dev":
-        return source.path or ""
+        if not (source.path or "").startswith("/"):  # QEMU takes `tcp:…` and the like for other backends
+            raise ConfigUnsupported(f"{source.path!r} is no device", remedy="name it by its whole path",
+                                    path="/domain/devices/serial/source/@path", value=source.path)  # fmt: skip
+        return word(source.path or "", "a device")
     if kind in ("file", "pipe"):
-        return f"{kind}:{source.path}"
+        return f"{kind}:{word(source.path or '', 'a path')}"
     waits = ",server,nowait" if source.mode == "bind" else ""
     if kind == "tcp":
-        word = "telnet" if device.protocol is not None and device.protocol.type == "telnet" else "tcp"
-        return f"{word}:{source.host or ''}:{source.service or ''}{waits}"
+        protocol = "telnet" if device.protocol is not None and device.protocol.type == "telnet" else "tcp"
+        return f"{protocol}:{_end(source)}{waits}"
     if kind == "unix":
-        return f"unix:{source.path}{waits}"
+        return f"unix:{word(source.path or '', 'a path')}{waits}"
     if kind == "udp":
-        ends = {each.mode: f"{each.host or ''}:{each.service or ''}" for each in device.sources}
+        ends = {each.mode: _end(each) for each in device.sources}
         here = f"@{ends['bind']}" if "bind" in ends else ""
         return f"udp:{ends.get('connect', ':')}{here}"
     raise ConfigUnsupported(
         f"Xen has no serial or parallel port of type {kind}", remedy="use pty, file, tcp, udp, unix or dev",
         path="/domain/devices/serial/@type", value=kind,
     )  # fmt: skip
+
+
+def _end(source: ChardevSource) -> str:
+    return f"{word(source.host or '', 'a host', beside=':@')}:{word(source.service or '', 'a port', beside=':@')}"
 
 
 def _usb_inputs(domain: Domain) -> Written:

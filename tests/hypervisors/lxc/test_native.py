@@ -176,11 +176,11 @@ def test_signals_follow_the_init(tmp_path: Path) -> None:
     (tmp_path / "sbin/init").symlink_to("../bin/busybox")
     assert init_of(tmp_path, "/sbin/init") == "busybox"
     lines = signal_lines(str(tmp_path), "/sbin/init")
-    assert lines[0] == "lxc.signal.halt = SIGUSR2"
+    assert lines[0] == "lxc.signal.halt = SIGUSR2\n"
     assert halt_signal(LxcConfig.parse(lines[0])) == 12
     (tmp_path / "sbin/init").unlink()
     (tmp_path / "sbin/init").symlink_to("/lib/systemd/systemd")
-    assert "lxc.signal.halt = SIGRTMIN+3" in signal_lines(str(tmp_path), "/sbin/init")
+    assert "lxc.signal.halt = SIGRTMIN+3\n" in signal_lines(str(tmp_path), "/sbin/init")
     assert halt_signal(LxcConfig.parse("lxc.signal.halt = SIGRTMIN+3")) == 37
     assert signal_lines(str(tmp_path), "/bin/other") == []
     (tmp_path / "loop").symlink_to("loop")
