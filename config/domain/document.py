@@ -12,6 +12,7 @@ from ..xml.fields import View
 from ..xml.reader import MAX_BYTES, read
 from ..xml.survey import count_unknown, list_unknown, secret_paths
 from .completion import complete
+from .cpu_features import is_feature
 from .device import USER_ALIAS
 from .domain import Domain
 from .filling import RandomBytes
@@ -96,10 +97,17 @@ def summary_of(domain: Domain) -> DomainSummary:
         max_vcpus=maximum,
         emulator=domain.devices.emulator or "",
         passthrough=any(field.space is not None and domain.given(field.name) for field in domain.FIELDS)
+        or _sets_properties(domain)
         or any(disk.rawio for disk in domain.devices.disks)
         or any(hostdev.rawio for hostdev in domain.devices.hostdevs),
         unknown=count_unknown(domain),
     )
+
+
+def _sets_properties(domain: Domain) -> bool:
+    """Tell whether a guest of QEMU names properties of its processor that are no features."""
+    features = domain.cpu.features if domain.cpu is not None and domain.type in ("qemu", "kvm") else ()
+    return any(not is_feature(feature.name) for feature in features)
 
 
 def check_define(

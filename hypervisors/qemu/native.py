@@ -11,6 +11,7 @@ qemu:commandline or qemu:override, and all that is not taken over one to one is 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -31,6 +32,7 @@ FIRST_CID = 3
 PLACE = 1_000_000
 """Descriptors that stand for something begin with this number; no process has so many."""
 GENERATION = "auto"
+_VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 
 class AnyEmulator:
@@ -63,12 +65,14 @@ def to_native(xml: str) -> str:
         ConfigUnsupported: it is no domain of QEMU, or asks for what cannot be had.
     """
     from ...config.domain.document import parse
+    from ...config.domain.validation import check_texts
     from .argv.build import build
     from .argv.needs import needs
     from .argv.plan.planner import plan_devices
     from .emulation import TYPES, default_emulator
 
     domain = parse(xml)
+    check_texts(domain)
     if domain.type not in TYPES:
         raise ConfigUnsupported(f"a domain of type {domain.type!r} has no command line of QEMU",
                                 path="/domain/@type", value=domain.type, allowed=list(TYPES))  # fmt: skip
@@ -168,12 +172,15 @@ def _without_fds(values: dict[str, Any], names: Mapping[int, Tap]) -> dict[str, 
 
 def _lines(environment: Mapping[str, str], words: list[str]) -> Iterator[str]:
     for name, value in environment.items():
+        if _VARIABLE.fullmatch(name) is None:
+            raise ConfigUnsupported(f"a shell has no variable {name[:100]!r}", remedy="rename it",
+                                    path="/domain/qemu:commandline/qemu:env/@name", value=name[:100])  # fmt: skip
         yield f"{name}={shlex.quote(value)}"
     line = shlex.quote(words[0])
     for word in words[1:]:
         if word.startswith("-"):
             yield line
-            line = word
+            line = shlex.quote(word)  # it may be a value that begins with a dash
         else:
             line += f" {shlex.quote(word)}"
     yield line

@@ -8,7 +8,7 @@ from ....config.domain.device import Device
 from ....config.domain.disk import Disk
 from ....config.domain.domain import Domain
 from ....config.domain.interface import Interface
-from .options import as_keys
+from .options import as_keys, whole
 from .refusal import refuse
 
 if TYPE_CHECKING:
@@ -71,12 +71,14 @@ def add_boot(build: Build) -> None:
     for path, option, kind in ((os.kernel, "-kernel", "kernel"), (os.initrd, "-initrd", "kernel"),
                                (os.dtb, "-dtb", "kernel")):
         if path:
-            build.option(option, path)
+            if option == "-initrd" and "," in path:  # a multiboot kernel's modules are split by commas
+                raise build.refuse(os, "initrd", "a path with a comma would be two files", remedy="Rename the file")
+            build.option(option, whole(path))
             build.use_file(path, read_only=True, kind=kind)
     if os.cmdline:
         if not os.kernel:
             raise build.refuse(os, "cmdline", "a kernel command line needs a kernel")
-        build.option("-append", os.cmdline)
+        build.option("-append", whole(os.cmdline))
     if os.shim:
         raise build.refuse(os, "shim", "the emulator of this version takes no shim")
     if os.acpi is not None:
@@ -84,5 +86,5 @@ def add_boot(build: Build) -> None:
             if table.type not in (None, "slic"):
                 raise build.refuse(table, "@type", f"tables of type {table.type} are not taken")
             if table.path:
-                build.option("-acpitable", as_keys("sig=SLIC", {"file": table.path}))
+                build.option("-acpitable", as_keys("", {"sig": "SLIC", "file": table.path}))
                 build.use_file(table.path, read_only=True, kind="firmware")

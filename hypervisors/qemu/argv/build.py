@@ -20,6 +20,7 @@ from .iothreads import add_iothreads
 from .machine import add_globals, machine_words, plan_machine
 from .memory import MemoryBuilder
 from .memory_devices import add_memory_devices
+from .options import as_keys, whole
 from .panic import add_panics
 from .passthrough import add_passthrough
 from .plan.planner import plan_devices
@@ -87,8 +88,8 @@ def build_planned(planned: Domain, capabilities: Emulator, resources: Resources)
 
 def _head(work: Build) -> list[str]:
     """Return what comes first; the machine's properties are known only when all is built."""
-    name = work.domain.name.replace(",", ",,")
-    return ["-name", f"guest={name},debug-threads=on", "-S", *machine_words(work)]
+    name = as_keys("", {"guest": work.domain.name, "debug-threads": True})
+    return ["-name", name, "-S", *machine_words(work)]
 
 
 def _add_base(work: Build) -> None:
@@ -100,27 +101,28 @@ def _add_base(work: Build) -> None:
     memory = MemoryBuilder(work)
     memory.add()
     locked = work.domain.memory_backing is not None and work.domain.memory_backing.locked
-    work.option("-overcommit", f"mem-lock={'on' if locked else 'off'}")
+    work.option("-overcommit", as_keys("", {"mem-lock": locked}))
     cpu.add_topology()
     add_iothreads(work)
     memory.add_cells()
     if work.domain.uuid:
-        work.option("-uuid", work.domain.uuid)
+        work.option("-uuid", whole(work.domain.uuid))
     add_sysinfo(work)
-    work.option("-no-user-config", "-nodefaults")
+    work.option("-no-user-config")
+    work.option("-nodefaults")
     _add_monitor(work)
     add_clock(work)
     work.option("-no-shutdown")
     if work.domain.on_reboot not in (None, "restart"):
         # QEMU stops in place of a reboot; the driver then does what the definition says
-        work.option("-action", "reboot=shutdown")
+        work.option("-action", as_keys("", {"reboot": "shutdown"}))
     add_globals(work)
     firmware.add()
     add_boot(work)
     add_iommu(work)
     add_memory_devices(work, memory)
     if work.resources.incoming is not None:
-        work.option("-incoming", work.resources.incoming)
+        work.option("-incoming", whole(work.resources.incoming))
 
 
 def _add_monitor(work: Build) -> None:
@@ -129,7 +131,7 @@ def _add_monitor(work: Build) -> None:
         return
     work.fds.append(fd)
     work.chardev("socket", MONITOR, {"fd": fd, "server": True, "wait": False})
-    work.option("-mon", f"chardev={MONITOR},id=monitor,mode=control")
+    work.option("-mon", as_keys("", {"chardev": MONITOR, "id": "monitor", "mode": "control"}))
 
 
 def _add_devices(work: Build) -> None:
@@ -157,4 +159,4 @@ def _add_devices(work: Build) -> None:
     add_cryptos(work)
     add_pstore(work)
     add_tuning(work)
-    work.option("-msg", "timestamp=on")
+    work.option("-msg", as_keys("", {"timestamp": True}))

@@ -72,9 +72,9 @@ def _add_pit(build: Build) -> None:
     for timer in build.domain.clock.timers:
         if timer.name == "pit" and timer.tickpolicy is not None:
             if timer.tickpolicy == "delay":
-                build.option("-global", "kvm-pit.lost_tick_policy=delay")
+                build.option("-global", as_keys("", {"kvm-pit.lost_tick_policy": "delay"}))
             elif timer.tickpolicy == "discard":
-                build.option("-global", "kvm-pit.lost_tick_policy=discard")
+                build.option("-global", as_keys("", {"kvm-pit.lost_tick_policy": "discard"}))
             elif timer.tickpolicy == "merge":
                 raise build.refuse(timer, "@tickpolicy", "the emulator has no such policy for this timer")
         elif timer.name in ("platform", "armvtimer"):

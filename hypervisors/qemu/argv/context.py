@@ -13,7 +13,7 @@ from ....config.errors import ConfigUnsupported
 from ....config.xml.binding import Element
 from .boot import BootOrder
 from .iothreads import iothread_ids
-from .options import as_json, as_keys, on_off
+from .options import Word, as_json, as_keys, is_host, on_off, with_null
 from .override import Overrides
 from .plan.aliases import alias_of
 from .plan.machine import PC, Q35, chipset_of
@@ -65,9 +65,25 @@ class Build:
 
     # arguments
 
-    def option(self, *words: str) -> None:
-        """Add arguments as they are."""
+    def option(self, name: str, *words: Word) -> None:
+        """Add an option with what the writer (options.py) made for it."""
+        self.argv.append(name)
         self.argv.extend(words)
+
+    def hand_through(self, argument: str) -> None:
+        """Add an argument of the definition's author, for which there is no grammar, and report it."""
+        self.argv.append(argument)
+        self.passthrough.append(argument)
+
+    def host(self, part: Element, below: str, address: str | None) -> str:
+        """Return an address that becomes part of a longer value.
+
+        Raises:
+            ConfigUnsupported: it is no name or address of a host.
+        """
+        if not is_host(address or ""):
+            raise self.refuse(part, below, f"{(address or '')[:100]!r} is no name or address of a host")
+        return address or ""
 
     def object(self, kind: str, name: str, part: Element, **properties: Any) -> str:
         """Add an object once; return its id."""
@@ -78,9 +94,10 @@ class Build:
         self.argv += ["-object", as_json({"qom-type": kind, "id": name, **properties})]
         return name
 
-    def blockdev(self, properties: Mapping[str, Any]) -> None:
-        """Add a block node."""
-        self.argv += ["-blockdev", as_json(properties)]
+    def blockdev(self, properties: Mapping[str, Any], *, ends: bool = False) -> None:
+        """Add a block node; `ends`: nothing lies below it, which is said unless the properties name a backing node."""
+        null = ends and properties.get("backing") is None
+        self.argv += ["-blockdev", with_null(properties, "backing") if null else as_json(properties)]
 
     def netdev(self, properties: Mapping[str, Any]) -> None:
         """Add a network backend."""
@@ -107,7 +124,7 @@ class Build:
     def fd_set(self, fd: int) -> int:
         """Hand a descriptor to QEMU as /dev/fdset/N; return N."""
         self._fd_sets += 1
-        self.argv += ["-add-fd", f"set={self._fd_sets},fd={fd}"]
+        self.argv += ["-add-fd", as_keys("", {"set": self._fd_sets, "fd": fd})]
         return self._fd_sets
 
     def use_fds(self, purpose: str) -> tuple[int, ...]:

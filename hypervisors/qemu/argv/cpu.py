@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ....config.domain.cpu import CpuFeature
+from ....config.domain.cpu_features import is_feature
 from ....config.domain.features import FeatureState
 from ....config.domain.vcpu import VcpuStates
-from .options import as_keys
+from ....config.xml.binding import Element
+from .options import as_cpu, as_keys, is_name
 
 if TYPE_CHECKING:
     from .context import Build
@@ -31,7 +34,8 @@ class CpuBuilder:
         self.build = build
         self.domain = build.domain
         self.cpu = build.domain.cpu
-        self.words: list[str] = []
+        self.model = ""
+        self.flags: list[tuple[str, bool | str | int | None]] = []
 
     def add(self) -> None:
         """Add -cpu.
@@ -44,26 +48,27 @@ class CpuBuilder:
         self._add_hyperv()
         self._add_kvm()
         self._add_limits()
-        self.build.option("-cpu", ",".join(self.words))
+        self.build.option("-cpu", as_cpu(self.model, self.flags))
 
     def _add_model(self) -> None:
         cpu = self.cpu
         mode = cpu.mode if cpu is not None else None
         if cpu is None or (mode in (None, "custom") and not cpu.model.name):
             machine = self.domain.os.type.machine or "pc"
-            self.words.append(self.build.emulator.default_cpu(machine) or "qemu64")
+            self.model = self.build.emulator.default_cpu(machine) or "qemu64"
         elif mode in (None, "custom"):
             name = cpu.model.name or ""
             suffix = "x86_64-cpu" if self.domain.os.type.arch == "x86_64" else "i386-cpu"
-            if not self.build.emulator.has_type(f"{name}-{suffix}") and not self.build.emulator.has_type(
-                f"{name}-x86_64-cpu"
-            ):
-                raise self.build.refuse(cpu.model, "", f"the emulator has no processor model {name!r}")
-            self.words.append(name)
+            known = is_name(name) and any(
+                self.build.emulator.has_type(f"{name}-{each}") for each in (suffix, "x86_64-cpu")
+            )
+            if not known:
+                raise self.build.refuse(cpu.model, "", f"the emulator has no processor model {name[:100]!r}")
+            self.model = name
         else:
             self._add_host_model(mode or "")
         if cpu is not None and cpu.model.vendor_id:
-            self.words.append(f"vendor={cpu.model.vendor_id}")
+            self._flag("vendor", self._plain(cpu.model, "@vendor_id", cpu.model.vendor_id))
 
     def _add_host_model(self, mode: str) -> None:
         cpu = self.cpu
@@ -72,11 +77,11 @@ class CpuBuilder:
             raise self.build.refuse(cpu, "@mode", "host-passthrough needs hardware virtualisation (type 'kvm')",
                                     remedy="Use mode='maximum' for an emulated guest")
         if mode == "maximum" or self.build.accel == "tcg":
-            self.words.append("max")
+            self.model = "max"
             return
-        self.words.append("host")
+        self.model = "host"
         if cpu.migratable is not None:
-            self.words.append(f"migratable={'on' if cpu.migratable else 'off'}")
+            self._flag("migratable", cpu.migratable)
 
     def _add_features(self) -> None:
         features = self.domain.features
@@ -86,12 +91,25 @@ class CpuBuilder:
             self._flag("kvm-pv-unhalt", features.pvspinlock.enabled)
         if self.cpu is not None:
             for feature in self.cpu.features:
-                self._flag(feature.name, POLICIES[feature.policy or "require"])
+                self._add_feature(feature)
         if features.pmu is not None:
             self._flag("pmu", features.pmu.enabled)
 
-    def _flag(self, name: str, value: bool) -> None:
-        self.words.append(f"{name}={'on' if value else 'off'}")
+    def _add_feature(self, feature: CpuFeature) -> None:
+        """Add a feature by its name; a name that is none of a feature's sets any property of the processor."""
+        if not is_name(feature.name):
+            raise self.build.refuse(feature, "@name", f"{feature.name[:100]!r} is no name of a feature")
+        if not is_feature(feature.name):
+            self.build.passthrough.append(f"cpu/feature {feature.name}")
+        self._flag(feature.name, POLICIES[feature.policy or "require"])
+
+    def _flag(self, name: str, value: bool | str | int | None) -> None:
+        self.flags.append((name, value))
+
+    def _plain(self, part: Element, below: str, text: str) -> str:
+        if "," in text:
+            raise self.build.refuse(part, below, "cannot have a comma: -cpu knows no quoting")
+        return text
 
     def _add_clocks(self) -> None:
         for timer in self.domain.clock.timers:
@@ -100,12 +118,12 @@ class CpuBuilder:
             elif timer.name == "hypervclock" and timer.present:
                 self._flag("hv-time", True)
             elif timer.name == "tsc" and timer.frequency:
-                self.words.append(f"tsc-frequency={timer.frequency}")
+                self._flag("tsc-frequency", timer.frequency)
 
     def _add_hyperv(self) -> None:
         hyperv = self.domain.features.hyperv
         if any(panic.model == "hyperv" for panic in self.domain.devices.panics):
-            self.words.append("hv-crash")
+            self._flag("hv-crash", None)
         if hyperv is None or hyperv.mode == "none":
             return
         if hyperv.mode == "passthrough":
@@ -119,16 +137,16 @@ class CpuBuilder:
         if hyperv.spinlocks is not None and hyperv.spinlocks.enabled:
             if hyperv.spinlocks.retries is None or hyperv.spinlocks.retries < 0xFFF:
                 raise self.build.refuse(hyperv.spinlocks, "@retries", "must be at least 4095")
-            self.words.append(f"hv-spinlocks=0x{hyperv.spinlocks.retries:x}")
+            self._flag("hv-spinlocks", f"0x{hyperv.spinlocks.retries:x}")
         if hyperv.vendor_id is not None and hyperv.vendor_id.enabled and hyperv.vendor_id.value:
-            self.words.append(f"hv-vendor-id={hyperv.vendor_id.value}")
+            self._flag("hv-vendor-id", self._plain(hyperv.vendor_id, "@value", hyperv.vendor_id.value))
 
     def _add_kvm(self) -> None:
         kvm = self.domain.features.kvm
         if kvm is None:
             return
         if kvm.hidden is not None and kvm.hidden.enabled:
-            self.words.append("kvm=off")
+            self._flag("kvm", False)
         for name, option in KVM.items():
             state: FeatureState | None = getattr(kvm, name)
             if state is not None and state.enabled:
@@ -158,9 +176,9 @@ class CpuBuilder:
             if address.mode == "passthrough":
                 self._flag("host-phys-bits", True)
                 if address.limit is not None:
-                    self.words.append(f"host-phys-bits-limit={address.limit}")
+                    self._flag("host-phys-bits-limit", address.limit)
             elif address.bits is not None:
-                self.words.append(f"phys-bits={address.bits}")
+                self._flag("phys-bits", address.bits)
 
     def add_topology(self) -> None:
         """Add -smp, and processors that are plugged in from the start."""
@@ -213,6 +231,6 @@ class CpuBuilder:
                 raise self.build.refuse(item, "@id", f"the guest has processors 0 to {count - 1}")
             core, rest = number // threads % cores, number // (threads * cores)
             self.build.device(item, {
-                "driver": f"{self.words[0]}-x86_64-cpu", "id": f"vcpu{number}", "socket-id": rest // dies,
+                "driver": f"{self.model}-x86_64-cpu", "id": f"vcpu{number}", "socket-id": rest // dies,
                 "die-id": rest % dies if dies > 1 else None, "core-id": core, "thread-id": number % threads,
             })  # fmt: skip

@@ -8,7 +8,7 @@ from ....config.domain.address import DriveAddress
 from ....config.domain.disk import Disk
 from .controllers import usb_place
 from .nodes import CACHES, Chain, cache_of
-from .options import on_off
+from .options import as_keys, on_off
 from .plan.aliases import scsi_model
 from .plan.machine import PC, Q35
 
@@ -231,7 +231,7 @@ class DiskBuilder:
             build.device(floppies[0][0], {"driver": "isa-fdc", **options})
         else:
             for name, index in options.items():
-                build.option("-global", f"isa-fdc.{name}={index}")
+                build.option("-global", as_keys("", {f"isa-fdc.{name}": index}))
         for disk, node in nodes:
             if disk.device != "floppy":
                 raise build.refuse(disk, "target/@bus", "only a floppy drive sits on bus fdc")

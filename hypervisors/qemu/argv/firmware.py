@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....config.domain.features import Smm
 from ....config.domain.os import Loader, NvramFile
+from .options import as_keys, whole
 from .plan.machine import Q35
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class FirmwareBuilder:
             if loader.secure:
                 raise self.build.refuse(loader, "@secure", "needs type='pflash'")
             self.build.use_file(loader.path, read_only=True, kind="firmware")
-            self.build.option("-bios", loader.path)
+            self.build.option("-bios", whole(loader.path))
             return
         self._add_flash(loader)
 
@@ -62,7 +63,8 @@ class FirmwareBuilder:
                 raise build.refuse(loader, "@secure", "secure firmware needs machine type q35")
             if smm is None or not smm.enabled:
                 raise build.refuse(loader, "@secure", "secure firmware needs <smm state='on'/>")
-            build.option("-global", "driver=cfi.pflash01,property=secure,value=on")
+            secure = {"driver": "cfi.pflash01", "property": "secure", "value": True}
+            build.option("-global", as_keys("", secure))
         assert loader.path is not None
         read_only = loader.readonly is True
         self._add_node("pflash0", loader.path, read_only, loader.format)

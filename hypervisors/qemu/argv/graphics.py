@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....config.domain.graphics import Graphics
 from .chardevs import SPICE_TYPE
-from .options import as_keys, on_off
+from .options import as_keys, is_name, on_off, place, whole
 
 if TYPE_CHECKING:
     from .context import Build
@@ -23,7 +23,7 @@ def add_graphics(build: Build) -> None:
     items = build.domain.devices.graphics
     local = [item for item in items if item.type in ("sdl", "egl-headless", "dbus")]
     if not local:
-        build.option("-display", "none")
+        build.option("-display", whole("none"))
     for number, item in enumerate(items):
         Display(build, item, f"graphics{number}").add()
 
@@ -62,10 +62,10 @@ class Display:
                 raise self._refuse("listen/@network", "addresses of networks cannot be looked up yet",
                                    remedy="Give the address itself")
             if listen.address:
-                return listen.address, None
+                return self.build.host(item, "listen/@address", listen.address), None
         if item.listen is None and not item.listens and self.build.resources.display_sockets:
             return None, f"{self.build.resources.guest_dir}/{item.type}.sock"
-        return item.listen or DEFAULT_LISTEN, None
+        return self.build.host(item, "@listen", item.listen) or DEFAULT_LISTEN, None
 
     def _audio(self) -> str | None:
         number = self.item.audio.id if self.item.audio is not None else None
@@ -95,8 +95,9 @@ class Display:
         item = self.item
         address, socket = self._listen()
         options: dict[str, Any] = {}
+        head = ""
         if socket is not None:
-            head = as_keys("", {"vnc": f"unix:{socket}"})
+            options["vnc"] = f"unix:{socket}"
         elif address is None:
             head = "none"
         else:
@@ -117,11 +118,16 @@ class Display:
         options["sasl"] = True if self.build.resources.vnc_sasl else None
         options["audiodev"] = self._audio()
         self.build.option("-vnc", as_keys(head, options))
-        if item.keymap:
-            self.build.option("-k", item.keymap)
+        self._add_keymap()
+
+    def _add_keymap(self) -> None:
+        """Add the keymap: the name of one of QEMU's files, never a path."""
+        if self.item.keymap:
+            if not is_name(self.item.keymap):
+                raise self._refuse("@keymap", f"{self.item.keymap[:100]!r} is no name of a keymap")
+            self.build.option("-k", whole(self.item.keymap))
 
     def _vnc_port(self, address: str) -> tuple[str, dict[str, Any]]:
-        host = f"[{address}]" if ":" in address else address
         port = self.build.resources.ports.get(f"{self.name}.tcp")
         if port is None and self.item.port is not None and self.item.port >= 0 and not self.item.autoport:
             port = self.item.port
@@ -131,10 +137,10 @@ class Display:
             self.item.port = port
             if self.item.websocket == -1:
                 self.item.websocket, self.item.websocket_generated = port + WEBSOCKET_SHIFT, True
-            return f"{host}:{port - FIRST_VNC}", {}
+            return place(address, port - FIRST_VNC), {}
         # QEMU takes the first free port itself: no gap between looking and listening
         self.build.displays.append(self.name)
-        return f"{host}:0", {"to": LAST_VNC - FIRST_VNC}
+        return place(address, 0), {"to": LAST_VNC - FIRST_VNC}
 
     # SPICE
 
@@ -157,13 +163,12 @@ class Display:
         secret = self._password()
         options |= {"password-secret": secret} if secret else {"disable-ticketing": True}
         modes = {"secure": "tls", "insecure": "plaintext"}
-        words = [f"{modes[c.mode]}-channel={c.name}" for c in item.channels if c.mode in modes]
+        words: list[tuple[str, Any]] = [(f"{modes[c.mode]}-channel", c.name) for c in item.channels if c.mode in modes]
         if item.default_mode in modes:
-            words.insert(0, f"{modes[item.default_mode]}-channel=default")
+            words.insert(0, (f"{modes[item.default_mode]}-channel", "default"))
         options |= self._spice_tuning()
-        build.option("-spice", ",".join([as_keys("", options), *words, "seamless-migration=on"]))
-        if item.keymap:
-            build.option("-k", item.keymap)
+        build.option("-spice", as_keys("", [*options.items(), *words, ("seamless-migration", True)]))
+        self._add_keymap()
 
     def _spice_ports(self) -> dict[str, Any]:
         ports = self.build.resources.ports

@@ -8,6 +8,7 @@ from ....config.domain.interface import Interface
 from .chardevs import Backend
 from .controllers import usb_place
 from .hostdev import host_place
+from .options import place
 
 if TYPE_CHECKING:
     from .context import Build
@@ -73,23 +74,27 @@ class InterfaceBuilder:
         if self.item.port_forwards:
             backend["hostfwd"] = self._forwards()
         for ip in self.item.ips:
+            address = self.build.host(ip, "@address", ip.address)
             if (ip.family or "ipv4") == "ipv4":
-                backend["net"] = f"{ip.address}/{ip.prefix}" if ip.prefix is not None else ip.address
+                backend["net"] = f"{address}/{ip.prefix}" if ip.prefix is not None else address
             else:
-                backend |= {"ipv6-prefix": ip.address, "ipv6-prefixlen": ip.prefix}
+                backend |= {"ipv6-prefix": address, "ipv6-prefixlen": ip.prefix}
         self.build.netdev(backend)
 
     def _forwards(self) -> list[dict[str, str]]:
         """Return port forwards as QEMU's user network takes them: proto:address:port-:port."""
         found = []
         for forward in self.item.port_forwards:
+            address = self.build.host(forward, "@address", forward.address)
+            if ":" in address:
+                raise self.build.refuse(forward, "@address", "QEMU's own user network forwards no ports of IPv6")
             for ports in forward.ranges:
                 if ports.exclude:
                     raise self._refuse("portForward/range/@exclude", "needs backend passt")
                 first, last = ports.start or 0, ports.end or ports.start or 0
                 for port in range(first, last + 1):
                     guest = port - first + (ports.to or first)
-                    found.append({"str": f"{forward.proto or 'tcp'}:{forward.address or ''}:{port}-:{guest}"})
+                    found.append({"str": f"{forward.proto or 'tcp'}:{address}:{port}-:{guest}"})
         return found
 
     def _add_tap(self) -> None:
@@ -117,19 +122,20 @@ class InterfaceBuilder:
 
     def _add_socket(self) -> None:
         source = self.item.source
-        place = f"{source.address or ''}:{source.port or 0}"
+        end = place(self.build.host(self.item, "source/@address", source.address), source.port or 0)
         backend: dict[str, Any] = {"type": "socket"}
         if self.item.type == "server":
-            backend["listen"] = place
+            backend["listen"] = end
         elif self.item.type == "client":
-            backend["connect"] = place
+            backend["connect"] = end
         elif self.item.type == "mcast":
-            backend["mcast"] = place
+            backend["mcast"] = end
         else:
             local = source.local
             if local is None:
                 raise self._refuse("source/local", "a UDP tunnel needs a local end")
-            backend |= {"udp": place, "localaddr": f"{local.address or ''}:{local.port or 0}"}
+            near = self.build.host(self.item, "source/local/@address", local.address)
+            backend |= {"udp": end, "localaddr": place(near, local.port or 0)}
         self.build.netdev({**backend, "id": self.name})
 
     def _add_vhost_user(self) -> None:

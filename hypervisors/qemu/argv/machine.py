@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .options import as_keys, on_off
+from .options import as_keys, is_name, on_off
 
 if TYPE_CHECKING:
     from .context import Build
@@ -55,7 +55,9 @@ def machine_words(build: Build) -> list[str]:
     """Return -machine and -accel, with all that was gathered while the rest was built."""
     domain = build.domain
     machine = domain.os.type.machine or "pc"
-    words = ["-machine", as_keys(machine, build.machine)]
+    if not is_name(machine):
+        raise build.refuse(domain.os.type, "@machine", f"{machine[:100]!r} is no type of machine")
+    words: list[str] = ["-machine", as_keys(machine, build.machine)]
     accel: dict[str, object] = {}
     tcg, kvm = domain.features.tcg, domain.features.kvm
     if build.accel == "tcg" and tcg is not None and tcg.tb_cache:
@@ -72,13 +74,13 @@ def add_globals(build: Build) -> None:
     if domain.pm is not None:
         for mode, name in ((domain.pm.suspend_to_mem, "disable_s3"), (domain.pm.suspend_to_disk, "disable_s4")):
             if mode is not None and mode.enabled is not None:
-                build.option("-global", f"{chip}.{name}={0 if mode.enabled else 1}")
+                build.option("-global", as_keys("", {f"{chip}.{name}": 0 if mode.enabled else 1}))
     smm = domain.features.smm
     if smm is not None and smm.tseg is not None:
         if smm.tseg % 1024:
             raise build.refuse(smm, "tseg", "the size must be whole MiB")
-        build.option("-global", f"mch.extended-tseg-mbytes={smm.tseg // 1024}")
+        build.option("-global", as_keys("", {"mch.extended-tseg-mbytes": smm.tseg // 1024}))
     host = "i440FX-pcihost" if build.is_pc() else "q35-pcihost"
     for item in domain.devices.controllers:
         if item.type == "pci" and not item.index and item.pcihole64 is not None:
-            build.option("-global", f"{host}.pci-hole64-size={item.pcihole64}K")
+            build.option("-global", as_keys("", {f"{host}.pci-hole64-size": f"{item.pcihole64}K"}))

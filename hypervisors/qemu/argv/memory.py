@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ....config.domain.cpu import Latency, NumaBandwidth, NumaCell
 from ....config.xml.binding import Element
 from ....config.xml.convert import bitmap_to_set
-from .options import as_keys
+from .options import as_keys, whole
 
 if TYPE_CHECKING:
     from .context import Build
@@ -50,10 +50,10 @@ class MemoryBuilder:
             if self.numa is None or not self.numa.cells:
                 raise self.build.refuse(limit, "", "memory that grows needs at least one NUMA cell",
                                         remedy="Add <numa> with one cell to <cpu>")
-            size = f"size={total * 1024}k,slots={limit.slots},maxmem={limit.kib or 0}k"
-            self.build.option("-m", size)
+            size = {"size": f"{total * 1024}k", "slots": limit.slots, "maxmem": f"{limit.kib or 0}k"}
+            self.build.option("-m", as_keys("", size))
         else:
-            self.build.option("-m", str(total))
+            self.build.option("-m", whole(total))
         if self.numa is None or not self.numa.cells:
             self._add_main(total)
 
@@ -177,7 +177,8 @@ class MemoryBuilder:
         for pair in cells:
             distances = pair[1].distances
             for sibling in distances.siblings if distances is not None else ():
-                self.build.option("-numa", f"dist,src={self._id(pair)},dst={sibling.id},val={sibling.value}")
+                self.build.option("-numa", as_keys("dist", {
+                    "src": self._id(pair), "dst": sibling.id, "val": sibling.value}))
         self._add_speeds()
 
     @staticmethod
@@ -186,11 +187,11 @@ class MemoryBuilder:
 
     def _add_cell(self, pair: tuple[int, NumaCell], hmat: bool) -> None:
         number, cell = self._id(pair), pair[1]
-        words = [f"node,nodeid={number}"]
+        words: list[tuple[str, Any]] = [("nodeid", number)]
         if cell.cpus:
-            words += [f"cpus={part}" for part in ranges(bitmap_to_set(cell.cpus))]
+            words += [("cpus", part) for part in ranges(bitmap_to_set(cell.cpus))]
         if hmat:
-            words.append(f"initiator={self._initiator(number)}")
+            words.append(("initiator", self._initiator(number)))
         if cell.memory:
             nodeset, mode = self._nodes_of(number)
             name = f"ram-node{number}"
@@ -199,8 +200,8 @@ class MemoryBuilder:
                 access=cell.mem_access, discard=cell.discard,
             )
             self._add_object(kind, name, properties)
-            words.append(f"memdev={name}")
-        self.build.option("-numa", ",".join(words))
+            words.append(("memdev", name))
+        self.build.option("-numa", as_keys("node", words))
 
     def _initiator(self, number: int) -> int:
         """Return the cell with processors that reaches this one fastest (ACPI 6.3, 5.2.27)."""

@@ -132,7 +132,7 @@ class Chain:
         top["file"] = lower
         if backing is not True and (backing is not None or image_format not in ("raw", "fat")):
             top["backing"] = backing
-            self.build.argv += ["-blockdev", _with_null(top)]
+            self.build.blockdev(top, ends=True)
         else:
             self.build.blockdev(top)
         return f"{base}-format"
@@ -217,12 +217,3 @@ class Chain:
             raise self.build.refuse(part, "source/encryption/secret", f"the node knows no secret {purpose!r}",
                                     remedy="Define the secret and set its value first")
         return self.build.object("secret", f"{name}-encryption-secret0", part, file=path, format="raw")
-
-
-def _with_null(node: dict[str, Any]) -> str:
-    """Return a node as JSON in which `backing` may be null (the chain ends here)."""
-    from .options import as_json
-
-    if node.get("backing") is not None:
-        return as_json(node)
-    return as_json({**node, "backing": None})[:-1] + ',"backing":null}'

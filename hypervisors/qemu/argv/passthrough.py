@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .options import as_keys
+
 if TYPE_CHECKING:
     from .context import Build
 
 
 COMPAT = {
-    "omit": "deprecated-output=hide",
-    "reject": "deprecated-output=hide,deprecated-input=reject",
-    "crash": "deprecated-output=hide,deprecated-input=crash",
+    "omit": {"deprecated-output": "hide"},
+    "reject": {"deprecated-output": "hide", "deprecated-input": "reject"},
+    "crash": {"deprecated-output": "hide", "deprecated-input": "crash"},
 }
 """What -compat says for each behaviour of qemu:deprecation."""
 
@@ -28,8 +30,7 @@ def add_passthrough(build: Build) -> None:
     if given is None:
         return
     for argument in given.args:
-        build.option(argument.value)
-        build.passthrough.append(argument.value)
+        build.hand_through(argument.value)
     for variable in given.envs:
         build.environment[variable.name] = variable.value or ""
         build.passthrough.append(f"{variable.name}={variable.value or ''}")
@@ -38,4 +39,4 @@ def add_passthrough(build: Build) -> None:
 def _add_deprecation(build: Build) -> None:
     given = build.domain.qemu_deprecation
     if given is not None and given.behavior in COMPAT:
-        build.option("-compat", COMPAT[given.behavior])
+        build.option("-compat", as_keys("", COMPAT[given.behavior]))

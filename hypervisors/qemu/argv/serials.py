@@ -106,7 +106,10 @@ def _add_forward(build: Build, item: Channel) -> None:
     if not target.address or not target.port:
         raise build.refuse(item, "target", "a forwarded channel needs an address and a port")
     name = _backend(build, item)
-    forward = f"tcp:{target.address}:{target.port}-chardev:{name}"
+    address = build.host(item, "target/@address", target.address)
+    if ":" in address:
+        raise build.refuse(item, "target/@address", "QEMU forwards addresses of IPv4 only")
+    forward = f"tcp:{address}:{target.port}-chardev:{name}"
     build.netdev({"type": "user", "guestfwd": [{"str": forward}], "id": build.alias(item)})
 
 

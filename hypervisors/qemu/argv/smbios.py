@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ....config.domain.sysinfo import Sysinfo, Table
-from .options import as_keys, escape
+from .options import as_keys
 
 if TYPE_CHECKING:
     from .context import Build
@@ -44,8 +44,8 @@ def _add_tables(build: Build, item: Sysinfo) -> None:
             if table is not None:
                 _add_table(build, number, table)
     if item.oem_strings is not None:
-        words = "".join(f",value={escape(entry.value or '')}" for entry in item.oem_strings.entries)
-        build.option("-smbios", f"type=11{words}")
+        words = [("type", "11"), *(("value", entry.value or "") for entry in item.oem_strings.entries)]
+        build.option("-smbios", as_keys("", words))
 
 
 def _add_table(build: Build, number: int, table: Table) -> None:
@@ -58,7 +58,7 @@ def _add_table(build: Build, number: int, table: Table) -> None:
             raise build.refuse(table, "entry", "its UUID is not the guest's own")
         given["uuid"] = build.domain.uuid
     words = {option: given[name] for name, option in NAMES[number].items() if given.get(name) is not None}
-    build.option("-smbios", as_keys(f"type={number}", words))
+    build.option("-smbios", as_keys("", {"type": number, **words}))
 
 
 def _add_files(build: Build, item: Sysinfo) -> None:

@@ -115,6 +115,8 @@ class SourceBuilder:
         hosts = self.source.hosts
         if not hosts or (most is not None and len(hosts) > most):
             raise self._refuse("source/host", "exactly one host is needed" if most == 1 else "a host is needed")
+        for host in hosts:
+            self.build.host(self.part, "source/host/@name", host.name)
         return hosts
 
     def _port(self, host: Host) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .options import as_keys, whole
 from .plan.machine import Q35
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ def add_watchdogs(build: Build) -> None:
         if item.model == "itco":
             if build.chipset != Q35:
                 raise build.refuse(item, "@model", "only machine type q35 has it")
-            build.option("-global", "ICH9-LPC.noreboot=off")  # part of the chipset, which only has to be let
+            # part of the chipset, which only has to be let
+            build.option("-global", as_keys("", {"ICH9-LPC.noreboot": False}))
             continue
         properties: dict[str, Any] = {"driver": item.model, "id": build.alias(item)}
         if item.model == "i6300esb":
@@ -32,4 +34,4 @@ def add_watchdogs(build: Build) -> None:
     if len(actions) > 1:
         raise build.refuse(build.domain.devices.watchdogs[1], "@action", "all watchdogs must have one action")
     for action in actions:
-        build.option("-watchdog-action", ACTIONS.get(action, action))
+        build.option("-watchdog-action", whole(ACTIONS.get(action, action)))

@@ -10,6 +10,7 @@ from ....config.domain.namespaces import QemuDeprecation
 from ....config.domain.os import AcpiTable, AcpiTables, Bios, BootDevice, BootMenu, Loader, Smbios
 from ....config.domain.sysinfo import Entry, Sysinfo, Table
 from ..argv.clock import TRACKS
+from ..argv.options import as_keys
 from ..argv.passthrough import COMPAT
 from ..argv.smbios import NAMES
 from .reading import Reading, unusable
@@ -184,7 +185,7 @@ def read_actions(reading: Reading) -> None:
             item.action = watchdog
         for name, value in props.pairs:
             reading.keep(("-action", f"{name}={value}"), option.place)
-    behaviors = {words: name for name, words in COMPAT.items()}
+    behaviors = {str(as_keys("", words)): name for name, words in COMPAT.items()}
     for option in reading.each("compat"):
         if option.value in behaviors:
             domain.qemu_deprecation = QemuDeprecation(behavior=behaviors[option.value])
