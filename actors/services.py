@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ..protocol.limits import Limits
 from .cells.cell import EventLog
 from .cells.directory import Directory
+from .domain.boots import Boots
 from .stores.interface import Store
 
 
@@ -39,5 +40,7 @@ class Services:
     runtime_dir: Path
     wall_clock: Callable[[], float]
     clock: Callable[[], float]
+    boots: Boots
+    """Which domains ran since the host booted."""
     fault: Callable[[str], None]
     """Named points of kill tests; does nothing otherwise."""

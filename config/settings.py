@@ -56,14 +56,15 @@ class NodeSettings:
         "mechane", "group of mechane.sock, whose members may connect; what they may do say admin_group and [[grants]]"
     )
     socket_access: str = _key(
-        "grants", "who else may connect to mechane.sock; grants: the users and groups that a grant names and "
-        "admin_group, everybody: any user of the host, who is refused then unless a grant fits",
-        choices=("grants", "everybody"),
+        "grants", "who else may connect; grants: whom a grant names and admin_group, everybody: any user of the "
+        "host, who is refused then unless a grant fits", choices=("grants", "everybody"),
     )  # fmt: skip
     admin_group: str = _key(
-        "", "group whose members administer: they may do everything; empty: socket_group, but once a grant names a "
-        "user or group of the host, mechane alone",
-    )  # fmt: skip
+        "", "group that may do everything; empty: socket_group, once a grant names a user or group: mechane alone"
+    )
+    autostart_first: tuple[str, ...] = _key(
+        (), "names of domains, or shell patterns of them, that are begun first with the node, in this order"
+    )
     nice: int = _key(
         -5, "scheduling priority of a node that is root, so that its guests' load does not delay its answers; "
         "guests and tools keep 0", low=-20, high=0,

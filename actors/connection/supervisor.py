@@ -47,6 +47,8 @@ from .env import ConnectionEnv
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses before a driver that could not be opened is tried again."""
 ADOPT_DEADLINE_S = 30.0
+ADOPT_PATIENCE_S = 5.0
+"""How long the sweep and autostart wait for guests to be taken up; a hung one goes on in its own actor."""
 OPEN_WAIT_S = 10.0
 """How long calls wait for a driver that is being opened; QEMU is probed in about 0.1 s on an idle machine."""
 CLOSE_WAIT_S = 5.0
@@ -292,7 +294,7 @@ class Supervisor(LoopActor, Definitions, Discovery):
             if order.call is not None:
                 order.call.fail(error)
 
-    # ---- adoption and autostart
+    # ---- adoption
 
     async def adopt_all(self, runs: dict[str, StoredRun]) -> None:
         """Take up the guests that ran before, side by side; a hung one delays no other."""
@@ -307,7 +309,7 @@ class Supervisor(LoopActor, Definitions, Discovery):
                 entry.mailbox.urge(Order(verb="adopt", args={"run": run}, done=_settle(done)))
                 waits.append(done)
         if waits:
-            await asyncio.wait(waits, timeout=ADOPT_DEADLINE_S)
+            await asyncio.wait(waits, timeout=ADOPT_PATIENCE_S)
 
     async def sweep(self, runs: dict[str, StoredRun]) -> None:
         """End guests of ours that no record knows."""
@@ -318,17 +320,6 @@ class Supervisor(LoopActor, Definitions, Discovery):
         else:
             if swept:
                 self.log.warning("ended %d guests that nobody owned: %s", len(swept), ", ".join(swept))
-
-    async def autostart_all(self) -> None:
-        """Start the domains that start with the node, a few at a time."""
-        for entry in self.services.directory.all():
-            snapshot = entry.cell.snapshot
-            if snapshot.autostart and not snapshot.active and entry.connection == self.uri.text:
-                done = self.home.loop.create_future()
-                entry.mailbox.offer(Order(verb="autostart", done=_settle(done)))
-                outcome = await done
-                if isinstance(outcome, MechaneError):
-                    self.log.error("autostart of %s: %s", snapshot.name, outcome)
 
     # ---- autodestroy
 

@@ -93,6 +93,8 @@ async def undefine(actor: DomainActor, args: dict[str, Any], call: PendingCall |
         return cell.packed_record()
     await actor.supervisor.driver.undefine(target_of(actor))
     await apply(services.definitions, [*ops, Delete(OWNER + uuid)])
+    if services.boots.ran(uuid):
+        await services.boots.forget(uuid)
     cell.put(facts.Undefined())
     actor.supervisor.remove(actor.entry)
     return cell.snapshot.pack_record()

@@ -183,19 +183,28 @@ async def _acknowledge(actor: DomainActor, run: StoredRun, started: Started, det
     run = replace(
         run, phase="running", state=started.state.value, reason=started.reason, started_at=now,
     )  # fmt: skip
-    await apply(services.runtime, [Put(RUN + actor.entry.uuid, run.pack())])
+    uuid = actor.entry.uuid
+    marks = services.boots.marks(uuid) if after.persistent else []
+    await apply(services.runtime, [Put(RUN + uuid, run.pack()), *marks])
+    if marks:
+        services.boots.committed(uuid)
 
 
 async def _give_up(actor: DomainActor, run: StoredRun, error: BaseException) -> None:
     """Undo a start that failed: the guest is ended, records are removed, one event says so."""
     cell, supervisor = actor.cell, actor.supervisor
     snapshot = cell.snapshot
-    reason = "destroyed" if cell.killing or isinstance(error, Cancelled) else "failed"
+    was_killed = cell.killing
+    reason = "destroyed" if was_killed or isinstance(error, Cancelled) else "failed"
     if snapshot.active and snapshot.incarnation == run.incarnation and cell.kill_handle is not None:
         cell.kill(0.0)  # it runs, but that could not be made durable: it must not stay
+        if snapshot.persistent and not was_killed:  # its mark may have been made durable all the same
+            await supervisor.services.boots.forget(actor.entry.uuid)
         return
     cell.put(facts.StartGaveUp(incarnation=run.incarnation, reason=reason))
     supervisor.log.info("start of %s gave up: %s", snapshot.name, error)
+    if was_killed and snapshot.persistent:  # its administrator wants it off, and so it stays
+        await supervisor.services.boots.remember(actor.entry.uuid)
     await forget(actor)
     actor.entry.cleaned = run.incarnation
     if not cell.snapshot.persistent:
@@ -273,6 +282,8 @@ async def adopt(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
         )
     )  # fmt: skip
     supervisor.log.info("adopted %s (pid %s)", run.name, started.pid)
+    if cell.snapshot.persistent:  # a version before, which kept no marks, may have started it
+        await supervisor.services.boots.remember(actor.entry.uuid)
     if actor.entry.work is not None:
         actor.entry.mailbox.urge(Order(verb="settle"))
     if run.autodestroy:  # no client's connection outlives the node

@@ -4,6 +4,7 @@
     xml/<uuid>     the definition's XML                          definitions store
     owner/<uuid>   node, incarnation, held                       definitions store
     run/<uuid>     what runs: phase, handle, live XML, …         runtime store, local
+    boot/<uuid>    the boot of the host at which it ran (boots.py)  runtime store, local
     work/<uuid>    a change under way (undertaking.py)           runtime store, local
 
 Values are MessagePack maps with a format number; config/record.py has the rules that let other versions read
@@ -28,7 +29,7 @@ DOMAIN, XML, OWNER, RUN = formats.DOMAIN, "xml/", formats.OWNER, formats.RUN
 WORK = "work/"
 
 
-class _Packed(Record):
+class StoredRecord(Record):
     """A record that is a value of the store."""
 
     __slots__ = ()
@@ -51,7 +52,7 @@ class _Packed(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredDomain(_Packed):
+class StoredDomain(StoredRecord):
     """The value of domain/<uuid>."""
 
     PREFIX = DOMAIN
@@ -90,7 +91,7 @@ def size_of(values: Any) -> Size:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredOwner(_Packed):
+class StoredOwner(StoredRecord):
     """The value of owner/<uuid>: whose guest it is; the key's version is the token."""
 
     PREFIX = OWNER
@@ -103,7 +104,7 @@ class StoredOwner(_Packed):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredRun(_Packed):
+class StoredRun(StoredRecord):
     """The value of run/<uuid>: intent before the spawn, and how to find the guest again."""
 
     PREFIX = RUN
@@ -132,7 +133,7 @@ class StoredRun(_Packed):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredWork(_Packed):
+class StoredWork(StoredRecord):
     """The value of work/<uuid>: a change under way, which is finished or taken back should it be broken off."""
 
     PREFIX = WORK

@@ -34,6 +34,7 @@ def load(services: Services, supervisors: Mapping[str, Any]) -> Loaded:
     Raises:
         StoreError: the store cannot be read.
     """
+    services.boots.load()
     loaded = Loaded()
     owners = {
         e.key[len(OWNER) :]: (StoredOwner.unpack(e.value), e.version) for e in services.definitions.list(OWNER)

@@ -30,7 +30,9 @@ from ...protocol.catalogue import Catalogue, load
 from ...protocol.limits import Limits
 from ...protocol.permissions import Grant, Policy, check_words
 from ..cells.directory import Directory, Entry
+from ..connection.autostart import autostart_all
 from ..connection.supervisor import Supervisor
+from ..domain.boots import Boots, boot_id
 from ..domain.legality import RULES
 from ..domain.undertaking import take_up
 from ..events.journal import Journal
@@ -97,6 +99,7 @@ class Node:
             node=self.name, directory=Directory(), definitions=self.store, runtime=self.store, journal=self.journal,
             offload=self.offload, limits=limits, settings=settings, state_dir=settings.state_dir,
             runtime_dir=settings.runtime_dir, wall_clock=time.time, clock=time.monotonic, fault=or_nothing(fault),
+            boots=Boots(self.store, boot_id()),
         )  # fmt: skip
         self.connections: dict[str, Supervisor] = {}
         self.view = View(
@@ -206,7 +209,7 @@ class Node:
                         done.set()
             await supervisor.opened(OPEN_WAIT_S)
             await supervisor.sweep(runs)
-            await supervisor.autostart_all()
+            await autostart_all(supervisor)
 
         for uri, supervisor in self.connections.items():
             supervisor.home.spawn_threadsafe(partial(adopt, supervisor, uri), "adopt")
