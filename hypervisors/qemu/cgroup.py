@@ -25,7 +25,11 @@ from .workshop import Workshop
 
 ROOT = Path("/sys/fs/cgroup")
 V1_CONTROLLERS = ("cpu", "memory")
+V1_LIMITING = (*V1_CONTROLLERS, "blkio", "cpuset")
+"""Those that a guest's limits may need (host/groups.py)."""
 NAME = "mechane"
+ASIDE = "node"
+"""Where the node's own processes move, version 2, once groups beside them shall have limits (host/groups.py)."""
 GATHER_S = 0.5
 """Seconds that a batch waits for further guests."""
 REMOVAL_S = 1.0
@@ -51,7 +55,7 @@ class Grouping:
 
     def add(self, guest: Guest) -> None:
         """Have a guest moved with the next batch."""
-        if not self._shop.options.cgroups:
+        if not self._shop.options.cgroups or guest.placed:
             return
         self._waiting.append(guest)
         if self._timer is None:
@@ -107,22 +111,22 @@ def place(members: Iterable[Member], root: Path = ROOT) -> str:
     return ""
 
 
-def _parents(root: Path) -> Iterable[Path]:
+def _parents(root: Path, controllers: Iterable[str] = V1_CONTROLLERS) -> Iterable[Path]:
     if (root / "cgroup.controllers").exists():
-        own = _own_group()
+        own = own_group()
         yield root / own.lstrip("/") if own else root
         return
-    for name in V1_CONTROLLERS:
+    for name in controllers:
         if (root / name / "cgroup.procs").exists():
             yield root / name
 
 
-def _own_group() -> str:
+def own_group() -> str:
     """Return the node's own group, which systemd delegated to it (Delegate=yes)."""
     with suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             if line.startswith("0::"):
-                return line[3:]
+                return line[3:].removesuffix(f"/{ASIDE}")
     return ""
 
 
@@ -130,8 +134,11 @@ def remove(uuid: str, root: Path = ROOT) -> list[str]:
     """Remove a guest's groups after its process ended; returns those that would not go. Blocks."""
     left = []
     give_up = time.monotonic() + REMOVAL_S
-    for parent in _parents(root):
+    for parent in _parents(root, V1_LIMITING):
         group = parent / NAME / uuid
+        for below in _below(group):  # of threads that had limits of their own
+            with suppress(OSError):
+                below.rmdir()
         while True:
             try:
                 group.rmdir()
@@ -146,11 +153,20 @@ def remove(uuid: str, root: Path = ROOT) -> list[str]:
     return left
 
 
+def _below(group: Path) -> list[Path]:
+    with suppress(OSError):  # it was never made
+        return [entry for entry in group.iterdir() if entry.is_dir()]
+    return []
+
+
 def remove_empty(root: Path = ROOT) -> None:
     """Remove groups without processes, which a node that was killed has left. Blocks."""
-    for parent in _parents(root):
+    for parent in _parents(root, V1_LIMITING):
         with suppress(OSError):  # none was ever made
             for group in (parent / NAME).iterdir():
                 if group.is_dir():
+                    for below in _below(group):
+                        with suppress(OSError):
+                            below.rmdir()
                     with suppress(OSError):  # a guest lives in it
                         group.rmdir()

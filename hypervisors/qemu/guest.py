@@ -46,6 +46,8 @@ class Guest:
         self.leaving: dict[str, Mapping[str, Any]] = {}
         """Devices that it was asked to let go of and has not yet: what is to be cleared behind each, by alias."""
         self.grouping: asyncio.Task[None] | None = None
+        self.placed = False
+        """Whether it was put into control groups at its start already."""
         """Puts the process into its control group, in the background."""
         self.process: QemuProcess | None = None
         self.monitor: Monitor | None = None

@@ -45,7 +45,10 @@ from .firmware import read_descriptors
 from .greeting import NotGreetedError, first_answers
 from .guest import Guest
 from .handle import GuestRecord
+from .host import tuning
+from .host.labels import check_labels
 from .host.parts import launch, note
+from .host.shares import NO_SHARES, Shares
 from .host.site import Site
 from .host.undefine import NVRAM
 from .keeping.restoring import INCOMING, check_emulator, open_source, read_definition, receive
@@ -82,6 +85,7 @@ class Prepared:
     key: EmulatorKey
     secrets: dict[str, str]
     opened: Opened
+    shares: Shares = NO_SHARES
 
     def close(self) -> None:
         """Close our copies of what the child inherits."""
@@ -154,6 +158,8 @@ class Starter:
             emulator = await self._emulators.get_by_key(prepared.key)
             check_emulator(guest.source, emulator)
             domain = await self._settler.settle(domain, prepared.key, accel)
+            prepared.shares = tuning.wanted(domain)
+            check_labels(domain, self._shop.identity)
             resources = await self._resources(guest, domain, emulator, prepared, accel)
             line = await self._shop.env.pure(self._build, domain, emulator, resources, size=len(request.xml))
             guest.holds = "-no-shutdown" in line.argv
@@ -293,6 +299,7 @@ class Starter:
             handle = self._record(guest, prepared.key).to_handle()
             await request.record(handle)
             request.cancel.check()
+            await tuning.tune(self._shop, guest, monitor, prepared.shares)
             if commands := before_cont(line, guest.profile):
                 await monitor.execute_all(commands, kind=CommandKind.CHANGE, deadline_s=deadlines.change_s)
             if guest.source is not None:

@@ -14,6 +14,8 @@ from ....config.errors import InvalidArgument, MonitorError, OperationInvalid, U
 from ...contract import Outcome, Target
 from .. import live
 from ..guest import Guest
+from ..host import tuning
+from ..host.groups import LimitError
 from ..power import Power
 from ..qmp import Command, CommandKind, Monitor
 from ..workshop import Workshop
@@ -22,6 +24,7 @@ from .plan import type_of, with_processors
 from .recorder import Step
 
 if TYPE_CHECKING:
+    from ....config.domain.domain import Domain
     from .hotplug import Hotplugging
 
 SLOTS = Command("query-hotpluggable-cpus")
@@ -93,7 +96,20 @@ class Processors:
         known = await monitor.execute(live.CPUS.name, kind=CommandKind.QUERY, deadline_s=query_s)
         guest.threads = live.threads({live.CPUS.name: known})
         domain = await self._shop.env.pure(with_processors, xml, count, size=len(xml))
+        await self._place(guest, domain)
         return await self._plugging.write(guest, domain, len(xml))
+
+    async def _place(self, guest: Guest, domain: Domain) -> None:
+        """Give the processors that came their places on the host; they run already, whatever the host says."""
+        shares = tuning.wanted(domain)
+        if not shares:
+            return
+        try:
+            await self._shop.blocking(
+                tuning.place_vcpus, shares, guest.target.uuid, guest.threads, domain=guest.target.uuid
+            )
+        except LimitError as error:
+            self._shop.log.warning("processors of %s are not where they shall be: %s", guest.target.name, error)
 
 
 def in_order(slots: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -112,7 +112,7 @@ def test_groups_of_both_versions(tmp_path: Path) -> None:
     assert (v1 / "memory" / "mechane" / UUID / "cgroup.procs").read_text() == str(os.getpid())
     assert cgroup.place([Member(UUID, os.getpid(), 1)], tmp_path / "none") == "no control groups are mounted"
     v2 = tmp_path / "v2"
-    own = cgroup._own_group().lstrip("/")
+    own = cgroup.own_group().lstrip("/")
     (v2 / own).mkdir(parents=True)
     (v2 / "cgroup.controllers").write_text("cpu memory")
     assert cgroup.place([Member("another", os.getpid(), 1)], v2) == ""  # the PID is another process now
