@@ -20,7 +20,9 @@ def mechaned(argv: Sequence[str] | None = None) -> int:
 def mechane(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status."""
     from .protocol.cli.main import main
+    from .protocol.cli.output import clean
 
+    sys.stdout, sys.stderr = clean(sys.stdout), clean(sys.stderr)  # to the end: the trace of a bug is text, too
     return main(list(sys.argv[1:] if argv is None else argv), _conversions)
 
 

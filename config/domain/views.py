@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..characters import shown
 from ..errors import InvalidArgument
 from ..xml.binding import bind
 from ..xml.plain import to_node, to_plain
@@ -66,6 +67,8 @@ def _load_yaml(text: str) -> Any:
 
 def _dump_yaml(plain: Any) -> str:
     text: str = _yaml().safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
+    if shown(text) != text:  # YAML escapes controls, but not marks of direction and what has no width
+        text = _yaml().safe_dump(plain, sort_keys=False, allow_unicode=False, width=100)
     return text
 
 

@@ -12,6 +12,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...config.characters import unshown_in
 from ...config.errors import MechaneError
 from .context import Context
 from .exits import OK
@@ -45,7 +46,7 @@ def complete(words: Sequence[str]) -> int:
         words = words[1:]
     *before, last = words or [""]
     for candidate in candidates(before, last):
-        if candidate.startswith(last):
+        if candidate.startswith(last) and not unshown_in(candidate):
             print(candidate)
     return OK
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...config.errors import Unsupported
+from .output import document
 from .progress import Progress
 from .tables import pairs, table, terminal_width
 
@@ -90,6 +91,10 @@ class Context:
         elif text:
             sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
+    def show_document(self, value: Any, text: str, format: str = "xml") -> None:
+        """Print a document so that it can be shown and still means the same; with --json the value as JSON."""
+        self.show(value, "" if self.json else document(text, format))
+
     def show_table(self, value: Any, titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print an answer as a table, or as JSON."""
         if self.json:
@@ -112,14 +117,14 @@ class Context:
         """Print a value as JSON."""
         import json
 
-        json.dump(value, sys.stdout, indent=2, ensure_ascii=False, default=_plain)
-        sys.stdout.write("\n")
+        text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+        sys.stdout.write(document(text, "json") + "\n")
 
     def show_json_line(self, value: Any) -> None:
         """Print a value as JSON on one line, at once."""
         import json
 
-        print(json.dumps(value, ensure_ascii=False, default=_plain), flush=True)
+        print(document(json.dumps(value, ensure_ascii=False, default=_plain), "json"), flush=True)
 
 
 def where(uri: str) -> tuple[str, Tls | None]:

@@ -15,6 +15,7 @@ from ...config.errors import InvalidArgument, NoMetadata, OperationFailed, Unsup
 from .context import Context
 from .exits import OK
 from .lifecycle import FILE, read_xml
+from .output import document
 from .verb import DOMAIN, Verb, flag, option, positional
 
 FALLBACK_EDITOR = "vi"
@@ -65,7 +66,7 @@ def dumpxml(context: Context, options: Namespace) -> int:
         from ...config.domain.views import show
 
         xml = show(xml, options.format)
-    context.show(xml, xml)
+    context.show_document(xml, xml, options.format)
     return OK
 
 
@@ -73,7 +74,8 @@ def edit(context: Context, options: Namespace) -> int:
     """Change a domain's definition in an editor."""
     domain = context.client.domain
     record = domain.lookup(options.domain, context.connection, deadline_s=context.deadline_s)
-    before = domain.get_xml(record["uuid"], inactive=True, secure=True, deadline_s=context.deadline_s)
+    xml = domain.get_xml(record["uuid"], inactive=True, secure=True, deadline_s=context.deadline_s)
+    before = document(xml, "xml")  # the editor's terminal is one, too
     after = edited(before, record["name"])
     if after.strip() == before.strip():
         context.done(record, f"Domain '{record['name']}' XML configuration not changed")
@@ -167,7 +169,7 @@ def metadata(context: Context, options: Namespace) -> int:
         text = domain.get_metadata(
             options.domain, "element", options.uri, context.connection, deadline_s=context.deadline_s
         )
-        context.show(text, text)
+        context.show_document(text, text)
         return OK
     if options.set is not None and not options.key:
         raise InvalidArgument("a metadata element needs a prefix", remedy="add --key NAME", path="--key")

@@ -169,7 +169,7 @@ def change_media(context: Context, options: Namespace) -> int:
         disk.type = "block" if block else "file"
         setattr(disk.source, "dev" if block else "file", options.source)
     if options.print_xml:
-        context.show(_written("disk", disk), _written("disk", disk))
+        context.show_document(_written("disk", disk), _written("disk", disk))
         return OK
     word = "ejected" if options.eject else "inserted" if options.insert else "updated"
     context.done(change(context, options, "update", _written("disk", disk)), f"Successfully {word} media.")
@@ -217,7 +217,7 @@ def _written(tag: str, device: Any) -> str:
 
 def _add(context: Context, options: Namespace, device: str, text: str) -> int:
     if options.print_xml:
-        context.show(device, device)
+        context.show_document(device, device)
     else:
         context.done(change(context, options, "attach", device), text)
     return OK
@@ -229,7 +229,7 @@ def _take(context: Context, options: Namespace, device: Any, tag: str, text: str
         device.alias.name = None
     written = _written(tag, device)
     if options.print_xml:
-        context.show(written, written)
+        context.show_document(written, written)
     else:
         context.done(change(context, options, "detach", written), text)
     return OK

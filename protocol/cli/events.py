@@ -6,6 +6,7 @@ from argparse import Namespace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from ...config.characters import in_one_line
 from .context import Context
 from .exits import OK, TOO_LATE
 from .verb import Verb, flag, option, seconds
@@ -71,7 +72,7 @@ def text_of(event: Event, cursor: bool = False) -> str:
         parts += [f"{name}={value}" for name, value in data.items()]
     if cursor:
         parts.append(f"cursor={event['cursor']}")
-    return " ".join(str(part) for part in parts if part not in (None, ""))
+    return in_one_line(" ".join(str(part) for part in parts if part not in (None, "")))
 
 
 _COMMON = (

@@ -39,7 +39,7 @@ def capabilities(context: Context, options: Namespace) -> int:
         answer = context.client.connection.get_capabilities(
             context.connection, deadline_s=context.deadline_s
         )
-    context.show(answer, answer.get("xml", ""))
+    context.show_document(answer, answer.get("xml", ""))
     return OK
 
 
@@ -54,7 +54,7 @@ def domcapabilities(context: Context, options: Namespace) -> int:
             options.virttype,
             deadline_s=context.deadline_s,
         )
-    context.show(answer, answer.get("xml", ""))
+    context.show_document(answer, answer.get("xml", ""))
     return OK
 
 

@@ -9,6 +9,7 @@ from ...config.states import reason_text
 from ...config.states import state_text as text_of_state
 from .context import Context
 from .exits import OK
+from .tables import printable
 from .verb import DOMAIN, Verb, flag, option
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def list_domains(context: Context, options: Namespace) -> int:
     ]  # in virsh's order: uuid before name
     if plain and not context.json:
         for record in records:
-            print(" ".join(str(record[name] if record[name] is not None else "-") for name in plain))  # type: ignore[literal-required]
+            print(" ".join(printable(record[name]) for name in plain))  # type: ignore[literal-required]
         return OK
     kinds = _kinds(context)
     titles = ["Id", "Name", "State"]

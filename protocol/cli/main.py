@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ...config.characters import in_one_line
 from ...config.errors import MechaneError
 from . import exits
 from .index import COMPLETE, MODULES, module_of
+from .output import cleaned, document
 from .verb import VALUE_OPTIONS, Verb, parser_of
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ def main(argv: Sequence[str], conversions: Callable[[], Conversions] | None = No
         argv: the arguments, without the program's name.
         conversions: loads what converts definitions, for the verbs that do.
     """
+    with cleaned():
+        return _main(argv, conversions)
+
+
+def _main(argv: Sequence[str], conversions: Callable[[], Conversions] | None) -> int:
     place = verb_place(argv)
     if place is None:
         return _without_verb(argv)
@@ -99,14 +106,16 @@ def say(error: MechaneError, as_json: bool) -> None:
     if as_json:
         import json
 
-        sys.stderr.write(json.dumps({"error": error.to_wire()}, ensure_ascii=False, default=str) + "\n")
+        text = json.dumps({"error": error.to_wire()}, ensure_ascii=False, default=str)
+        sys.stderr.write(document(text, "json") + "\n")
         return
-    sys.stderr.write(f"error: {error.message}\n")
+    said = error.message.replace("\n", "\n       ")  # QEMU's last words may have lines that look like ours
+    sys.stderr.write(f"error: {said}\n")
     stderr = error.details.get("stderr")
     if isinstance(stderr, str) and stderr.strip() and stderr.strip() not in error.message:
         sys.stderr.writelines(f"  | {line}\n" for line in stderr.strip().splitlines()[-10:])
     if error.remedy:
-        sys.stderr.write(f"  try: {error.remedy}\n")
+        sys.stderr.write(f"  try: {in_one_line(error.remedy)}\n")
 
 
 def _without_verb(argv: Sequence[str]) -> int:

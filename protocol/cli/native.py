@@ -40,7 +40,7 @@ def from_native(context: Context, options: Namespace) -> int:
     if not context.quiet:
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
-    context.show(text, text)
+    context.show_document(text, text)
     return OK
 
 

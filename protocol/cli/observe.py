@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
+from ...config.characters import in_one_line
 from .context import Context
 from .exits import OK
 from .verb import DOMAIN, Verb, flag, positional
@@ -29,12 +30,12 @@ def domstats(context: Context, options: Namespace) -> int:
 
 
 def _stats_text(answer: dict[str, Any]) -> str:
-    lines = [f"Domain: '{answer['name']}'"]
+    lines = [f"Domain: '{in_one_line(answer['name'])}'"]
     if answer.get("stale_for_s"):
         lines.append(f"  (last values, {answer['stale_for_s']:.1f} s old: the monitor does not answer)")
     if answer.get("error"):
-        lines.append(f"  error: {answer['error'].get('message', answer['error'])}")
-    lines += [f"  {name}={value}" for name, value in (answer.get("stats") or {}).items()]
+        lines.append(in_one_line(f"  error: {answer['error'].get('message', answer['error'])}"))
+    lines += [in_one_line(f"  {name}={value}") for name, value in (answer.get("stats") or {}).items()]
     return "\n".join(lines) + "\n"
 
 

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...config.characters import in_one_line
 from ...config.errors import MechaneError, NoDomain
 from .context import Context
 from .exits import OK
 from .lifecycle import read_xml
+from .output import document
 from .verb import Verb, flag, option, positional
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ def apply(context: Context, options: Namespace) -> int:
         return OK
     context.done(record, f"Domain '{record['name']}' defined; {len(done)} changes made in the running guest")
     for item in later if not context.quiet else ():
-        print(f"  {item['when']}: {item['path']} {item['before']} -> {item['after']}")
+        print(in_one_line(f"  {item['when']}: {item['path']} {item['before']} -> {item['after']}"))
     return OK
 
 
@@ -184,7 +186,7 @@ def normalize(context: Context, options: Namespace) -> int:
 
     stored, _ = check_define(format(domain_of(read_xml(options.file)), secure=True))
     filled = context.fill_in(stored.decode())
-    sys.stdout.write(show(filled, options.format))
+    sys.stdout.write(document(show(filled, options.format), options.format))
     return OK
 
 
@@ -201,7 +203,8 @@ def _print(record: DomainRecord, running: bool, shown: list[dict[str, str]]) -> 
         values = " -> ".join(value for value in (item["before"], item["after"]) if value)
         if item["kind"] == "changed":
             values = f"{item['before'] or '(none)'} -> {item['after'] or '(none)'}"
-        print(f"  {item['when']:<{width}}  {SIGNS[item['kind']]} {item['path'].removeprefix('/domain/')}: {values}")
+        what = f"{SIGNS[item['kind']]} {item['path'].removeprefix('/domain/')}: {values}"
+        print(in_one_line(f"  {item['when']:<{width}}  {what}"))
     if any(item["when"] == "re-create" for item in shown):
         print("\nre-create: another device in its place, at the next boot; now with `mechane apply --replace`")
 

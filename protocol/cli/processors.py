@@ -57,7 +57,7 @@ def baseline(context: Context, options: Namespace) -> int:
             [read_xml(options.file)], context.connection, options.features, options.migratable,
             deadline_s=context.deadline_s,
         )  # fmt: skip
-    context.show(answer, answer["xml"])
+    context.show_document(answer, answer["xml"])
     return OK
 
 
@@ -68,7 +68,7 @@ def baseline_hypervisor(context: Context, options: Namespace) -> int:
             [read_xml(options.file)], context.connection, options.emulator, options.arch, options.machine,
             options.virttype, options.features, options.migratable, deadline_s=context.deadline_s,
         )  # fmt: skip
-    context.show(answer, answer["xml"])
+    context.show_document(answer, answer["xml"])
     return OK
 
 

@@ -7,6 +7,9 @@ import threading
 from time import monotonic
 from types import TracebackType
 
+from ...config.characters import in_one_line
+from .output import own
+
 FIRST_S = 0.7
 """Quick calls show nothing."""
 STEP_S = 0.25
@@ -45,10 +48,11 @@ class Progress:
         turn = 0
         while True:
             elapsed_s = monotonic() - started
-            sys.stderr.write(f"\r{MARKS[turn % len(MARKS)]} {self._what}, {elapsed_s:.0f} s \x1b[K")
+            mark = MARKS[turn % len(MARKS)]
+            own(sys.stderr, f"\r{mark} {in_one_line(self._what)}, {elapsed_s:.0f} s \x1b[K")
             sys.stderr.flush()
             turn += 1
             if self._done.wait(STEP_S):
-                sys.stderr.write("\r\x1b[K")
+                own(sys.stderr, "\r\x1b[K")
                 sys.stderr.flush()
                 return

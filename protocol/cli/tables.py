@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ...config.characters import in_one_line
+
 GAP = "   "
 NARROWEST = 6
 """Columns are not made narrower than this, were the terminal ever so small."""
@@ -54,7 +56,7 @@ def printable(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = str(value)
+    text = in_one_line(str(value))
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

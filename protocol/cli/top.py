@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...config.characters import in_one_line
 from ...config.errors import ConnectionLost, DeadlineExceeded, MechaneError
 from .context import Context
 from .exits import OK
 from .listing import state_text
+from .output import own
 from .tables import clip, table
 from .verb import Verb, flag, option, seconds
 
@@ -123,8 +125,8 @@ def draw(node: NodeInfo | None, usages: list[Usage], sort: str, message: str) ->
         width, height = os.get_terminal_size(sys.stdout.fileno())
     except OSError:
         width, height = 80, 24
-    sys.stdout.write(HOME + "".join(f"{line}{CLEAR_LINE}\r\n" for line in page(
-        node, usages, sort, message, width, height)) + CLEAR_REST)  # fmt: skip
+    lines = page(node, usages, sort, message, width, height)
+    own(sys.stdout, HOME + "".join(f"{line}{CLEAR_LINE}\r\n" for line in lines) + CLEAR_REST)
     sys.stdout.flush()
 
 
@@ -146,6 +148,7 @@ def page(
     second = message or f"{running} running of {len(usages)} shown, {total:.1f} % CPU; by {sort} - {keys}"
     lines = table(TITLES, (_row(usage) for usage in ordered(usages, sort)), width).splitlines()
     body = [f"{REVERSE}{clip(lines[0], width)}{PLAIN}", *lines[2:]]
+    head, second = in_one_line(head), in_one_line(second)
     return [f"{BOLD}{clip(head, width)}{PLAIN}", clip(second, width), "", *body][: height - 1]
 
 
@@ -160,13 +163,13 @@ def screen() -> Iterator[None]:
     """Take the terminal over (its other screen, keys at once) and give it back as it was."""
     keyboard = sys.stdin.fileno()
     before = termios.tcgetattr(keyboard)
-    sys.stdout.write(OTHER_SCREEN + HIDE_CURSOR)
+    own(sys.stdout, OTHER_SCREEN + HIDE_CURSOR)
     tty.setcbreak(keyboard)
     try:
         yield
     finally:
         termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
-        sys.stdout.write(SHOW_CURSOR + OWN_SCREEN)
+        own(sys.stdout, SHOW_CURSOR + OWN_SCREEN)
         sys.stdout.flush()
 
 
