@@ -12,6 +12,7 @@ killed. One in phase `running` is adopted.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,8 @@ async def _bring_up(
             raise Cancelled(f"the start of {snapshot.name} was cancelled before it began")
         started, run = await _spawn(actor, run, xml, cancel, args)
         await _acknowledge(actor, run, started, "restored" if args.get("source") else "booted")
+    except asyncio.CancelledError:
+        raise  # the node stops: the record stays as it is, and the next node ends what is left
     except BaseException as error:
         await _give_up(actor, run, error)
         if cancel.reason is not None and isinstance(error, MechaneError) and not isinstance(error, Cancelled):

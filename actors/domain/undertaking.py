@@ -219,7 +219,8 @@ async def _break_off(actor: DomainActor) -> None:
     try:
         try:
             await asyncio.wait_for(settle(actor), SETTLE_S)
-        except (ConnectionLost, OutcomeUnknown):  # the guest has just ended: what was taken for it is given back
+        except (ConnectionLost, OutcomeUnknown, Unresponsive):
+            # the guest has just ended, so what was taken for it is given back; or a thread is about to come back
             await asyncio.sleep(ENDING_S)
             await asyncio.wait_for(settle(actor), SETTLE_S)
     except (MechaneError, TimeoutError) as error:

@@ -142,7 +142,10 @@ class Starter:
         try:
             return await self._start(request, domain, guest)
         except BaseException as error:
-            await asyncio.shield(self._endings.discard(guest))
+            try:
+                await asyncio.shield(self._endings.discard(guest))
+            except MechaneError as failed:
+                self._shop.log.error("after the start of %s: %s", target.name, failed)
             if request.cancel.reason is not None and isinstance(error, MechaneError):
                 raise Cancelled(
                     f"the start of {target.name} was cancelled: {request.cancel.reason}", remedy=""

@@ -1,19 +1,22 @@
 """Files of saves that were broken off: whether they are ours, how far they are, and their end. Blocks; on the pool.
 
-A file is the one that was begun when its description has the domain's UUID and the moment that the note tells.
+A file is the one that was begun when its description has the domain's UUID and the moment that the note tells; or
+when it has none yet: nothing lay at its path when the note was written.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from contextlib import suppress
 from pathlib import Path
 
 from ....config.errors import OperationFailed
+from .saved import ALIGNMENT, DESCRIPTION_BYTES, MAGIC, read_description, sync_folder
 from .saved import COMPLETE as COMPLETE_AT
-from .saved import read_description, sync_folder
 
+HEAD_BYTES = ALIGNMENT + DESCRIPTION_BYTES
 STRANGE, PARTIAL, COMPLETE = "strange", "partial", "complete"
 
 
@@ -65,7 +68,14 @@ def _progress(fd: int, path: str, uuid: str, saved_at: float) -> str:
     try:
         complete, description = read_description(fd, path)
     except OperationFailed:
-        return STRANGE
+        return PARTIAL if _is_begun(fd) else STRANGE
     if (description.uuid, description.saved_at) != (uuid, saved_at):
         return STRANGE
     return COMPLETE if complete else PARTIAL
+
+
+def _is_begun(fd: int) -> bool:
+    """Tell whether a file is one that the node had just made: its head is not there, or not all of it."""
+    info, head = os.fstat(fd), os.pread(fd, len(MAGIC), 0)
+    mine = stat.S_ISREG(info.st_mode) and info.st_uid == os.geteuid() and stat.S_IMODE(info.st_mode) == 0o600
+    return mine and info.st_size < HEAD_BYTES and MAGIC.startswith(head)

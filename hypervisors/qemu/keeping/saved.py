@@ -114,6 +114,17 @@ class SavedFile:
         self.close()
 
 
+def check_absent(path: str) -> None:
+    """Demand that nothing lies at a path yet: whatever lies there later is the file that is about to be made.
+
+    Raises:
+        OperationFailed: something does.
+    """
+    if os.path.lexists(path):
+        raise OperationFailed(f"{path} cannot be made: File exists", remedy="name a new file in a folder that exists",
+                              path=path)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A saved guest that is being restored; `start` is where its stream begins."""

@@ -33,7 +33,7 @@ from ..power import Power
 from ..qmp import CommandKind, Monitor
 from ..workshop import Workshop
 from .broken import COMPLETE, PARTIAL, discard, progress_of, seal
-from .saved import Description, SavedFile
+from .saved import Description, SavedFile, check_absent
 from .transfer import cancel, carry
 
 SEAL_S = 600.0
@@ -45,6 +45,8 @@ BACK_S = 10.0
 """Seconds that a failed save waits until its guest runs again; a hung monitor is not waited for."""
 STOPPED = ("paused", "postmigrate", "finish-migrate")
 """What QEMU calls a guest that was stopped to be saved (qapi/run-state.json of QEMU 7.2)."""
+WRITTEN = "postmigrate"
+"""… and one whose state is written to its end."""
 SAVEABLE = (State.RUNNING, State.PAUSED)
 
 
@@ -67,6 +69,7 @@ class Saving:
         guest.keeping = True
         try:
             description = await self._describe(guest, monitor)
+            await self._shop.blocking(check_absent, path, domain=target.uuid)
             await self._shop.env.intend(target.uuid, {
                 "kind": "save", "path": path, "saved_at": description.saved_at, "state": state[0].value,
             })  # fmt: skip
@@ -138,7 +141,9 @@ class Saving:
         monitor = self._power.monitor(target)
         query_s = self._shop.env.deadlines.query_s
         moved = await monitor.execute("query-migrate", kind=CommandKind.QUERY, deadline_s=query_s)
-        if progress == PARTIAL and moved.get("status") == "completed":
+        now = await monitor.execute("query-status", kind=CommandKind.QUERY, deadline_s=query_s)
+        # query-migrate alone may tell of the restore that the guest came from
+        if progress == PARTIAL and moved.get("status") == "completed" and now["status"] == WRITTEN:
             await self._shop.env.blocking(
                 seal, path, target.uuid, saved_at, deadline_s=SEAL_S, domain=target.uuid
             )
