@@ -14,6 +14,7 @@ from ...hypervisors.contract import Capability, Target
 from ..router.pending import PendingCall
 from .changing import target_of
 from .orders import Order
+from .registering import kept_by_hypervisor, register
 from .undertaking import commit, run_of, settle, settle_later, undertaken
 
 if TYPE_CHECKING:
@@ -64,15 +65,23 @@ def _where(actor: DomainActor, args: dict[str, Any]) -> tuple[bool, bool]:
 
 async def _change(actor: DomainActor, args: dict[str, Any], edit: Edit, verb: str) -> bytes:
     live, config = _where(actor, args)
-    supervisor, snapshot, device = actor.supervisor, actor.cell.snapshot, args["device"]
+    supervisor, device = actor.supervisor, args["device"]
     changed = ""
     if live and config and verb == "attach_device":
         device = _settled(await supervisor.definition(actor.entry), device)
     if config:
-        changed = edit(await supervisor.definition(actor.entry), device).decode()
-        changed = await supervisor.driver.define(Target(uuid=snapshot.uuid, name=snapshot.name), changed) or changed
+        changed = await _checked(actor, edit(await supervisor.definition(actor.entry), device).decode())
     await _both(actor, verb, Capability.HOTPLUG, device if live else None, changed)
     return actor.cell.packed_record()
+
+
+async def _checked(actor: DomainActor, changed: str) -> str:
+    """Return a changed definition as it is to be stored; one that the hypervisor keeps is checked when it gets it."""
+    if kept_by_hypervisor(actor):
+        return changed
+    snapshot = actor.cell.snapshot
+    text: str | None = await actor.supervisor.driver.define(Target(uuid=snapshot.uuid, name=snapshot.name), changed)
+    return text or changed
 
 
 async def _both(
@@ -80,6 +89,7 @@ async def _both(
 ) -> None:
     """Change the running guest, where something is wanted of it, and the definition: both or neither."""
     if wanted is None:
+        await register(actor, changed)
         await commit(actor, config=changed)
         return
     supervisor = actor.supervisor
@@ -89,8 +99,11 @@ async def _both(
         raise OperationInvalid(f"domain {actor.cell.snapshot.name} does not run", remedy="start it first")
     now = run.live_xml or run.xml or await supervisor.definition(actor.entry)
     target = target_of(actor)
-    async with undertaken(actor, verb, config=changed):
+    before = await supervisor.definition(actor.entry) if changed and kept_by_hypervisor(actor) else ""
+    async with undertaken(actor, verb, config=changed, before=before):
         live_xml: str = await getattr(supervisor.driver, verb)(target, now, wanted)
+        if changed:
+            await register(actor, changed)
         handle = supervisor.driver.changed_handle(target, run.handle)
         await commit(actor, live_xml=live_xml, config=changed, handle=handle)
 
@@ -117,11 +130,11 @@ async def _resize(
     if maximum and args["live"]:
         raise OperationInvalid("a running guest's maximum stays as it is", remedy="use config alone")
     live, config = _where(actor, {**args, "config": True} if maximum else args)
-    supervisor, snapshot = actor.supervisor, actor.cell.snapshot
+    supervisor = actor.supervisor
     changed = ""
     if config:
-        changed = edit(await supervisor.definition(actor.entry), number, maximum=maximum).decode()
-        changed = await supervisor.driver.define(Target(uuid=snapshot.uuid, name=snapshot.name), changed) or changed
+        edited = edit(await supervisor.definition(actor.entry), number, maximum=maximum)
+        changed = await _checked(actor, edited.decode())
     await _both(actor, verb, capability, number if live else None, changed)
     return actor.cell.packed_record()
 

@@ -145,6 +145,8 @@ class StoredWork(StoredRecord):
     since: float = 0.0
     config: bytes = b""
     """The definition that is stored where the change is finished, compressed (zlib); empty where it stays."""
+    before: bytes = b""
+    """The definition as it was, compressed, where the hypervisor keeps definitions; it gets that back, or `config`."""
     note: Mapping[str, Any] = field(default_factory=dict)
     """What the driver needs to finish it or to take it back; opaque."""
     kept: Mapping[str, Any] = field(default_factory=dict)

@@ -40,6 +40,7 @@ from ..stores.interface import Delete, Operation, Put
 from .changing import target_of
 from .defining import save, stored
 from .orders import Order
+from .registering import register
 from .sizes import described
 from .stored import RUN, WORK, StoredRun, StoredWork
 
@@ -76,18 +77,21 @@ class Pending:
 
 
 @asynccontextmanager
-async def undertaken(actor: DomainActor, verb: str, *, config: str = "") -> AsyncIterator[Pending]:
+async def undertaken(
+    actor: DomainActor, verb: str, *, config: str = "", before: str = ""
+) -> AsyncIterator[Pending]:
     """Run a change of several steps; whatever breaks it off, it is settled before the next.
 
     Args:
         actor: whose domain it is.
         verb: what is done.
         config: the definition that comes with it, stored where the change is finished.
+        before: the definition as it is now, of a hypervisor that keeps definitions itself.
     """
     snapshot = actor.cell.snapshot
     work = StoredWork(
         connection=snapshot.connection, verb=verb, incarnation=snapshot.incarnation,
-        since=actor.supervisor.services.wall_clock(), config=zlib.compress(config.encode(), 1) if config else b"",
+        since=actor.supervisor.services.wall_clock(), config=_packed(config), before=_packed(before),
     )  # fmt: skip
     pending = actor.entry.work = Pending(work)
     try:
@@ -103,6 +107,14 @@ async def undertaken(actor: DomainActor, verb: str, *, config: str = "") -> Asyn
         except MechaneError as error:  # it is done; that it is need only be noted
             _log.warning("%s of %s is done and not recorded yet: %s", verb, snapshot.name, error)
             settle_later(actor)
+
+
+def _packed(text: str) -> bytes:
+    return zlib.compress(text.encode(), 1) if text else b""
+
+
+def _unpacked(data: bytes) -> str:
+    return zlib.decompress(data).decode() if data else ""
 
 
 async def intend(services: Services, entry: Entry, note: Mapping[str, Any]) -> None:
@@ -249,7 +261,9 @@ async def settle(actor: DomainActor) -> Outcome | None:
         raise
     except MechaneError as error:
         outcome = Outcome(done=False, said=f"it can be neither finished nor taken back: {error.message}")
-    config = zlib.decompress(work.config).decode() if work.config and outcome.done else ""
+    config = _unpacked(work.config) if outcome.done else ""
+    if work.before:
+        await register(actor, config or _unpacked(work.before))
     running = actor.cell.snapshot.active and actor.cell.snapshot.incarnation == work.incarnation
     live_xml = (outcome.xml or pending.live_xml) if running else ""
     handle = None

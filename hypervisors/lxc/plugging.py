@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...config.domain import attach_device, detach_device, settle_device
@@ -19,13 +20,14 @@ from ...config.domain.document import parse
 from ...config.domain.hostdev import Hostdev
 from ...config.domain.interface import Interface
 from ...config.errors import ConfigUnsupported, NoDevice, OperationFailed, OperationInvalid, Unsupported
-from ..contract import Target
+from ..contract import Outcome, Target
 from ..tooling.run import ToolResult
 from .inside import Inside
 
 MODES = {"vepa": "vepa", "private": "private", "bridge": "bridge", "passthrough": "passthru"}
 """libvirt's mode of a direct interface -> ip-link(8)'s of a macvlan one."""
 NAMES = 100
+LOOK_S = 5.0
 
 
 class Plugging(Inside):
@@ -37,6 +39,7 @@ class Plugging(Inside):
         device = settle_device(xml, device)
         made = read_device(device)
         after = attach_device(xml, device).decode()
+        await self._intend(target, "attach", xml, device)
         if isinstance(made, Hostdev) and made.mode == "capabilities":
             if made.type == "net":
                 await self._ip("link", "set", "dev", _link(made), "netns", str(init))
@@ -53,6 +56,12 @@ class Plugging(Inside):
         init = self._init(target)
         found = find_device(parse(xml), device)
         after = detach_device(xml, device).decode()
+        await self._intend(target, "detach", xml, device)
+        await self._take(target, init, found, device)
+        return after
+
+    async def _take(self, target: Target, init: int, found: Any, device: str) -> None:
+        """Take a device from a container that has it."""
         if isinstance(found, Hostdev) and found.mode == "capabilities":
             if found.type == "net":
                 await self._inside(init, "link", "set", "dev", _link(found), "netns", str(os.getpid()))
@@ -63,13 +72,51 @@ class Plugging(Inside):
             await self._inside(init, "link", "delete", "dev", name)  # its other end goes with it
         else:
             raise _cannot("detach", device)
-        return after
 
     async def update_device(self, target: Target, xml: str, device: str) -> str:
         """Refuse: nothing of a container's devices changes while they are there."""
         self._init(target)
         find_device(parse(xml), device)
         raise Unsupported("devices of a container do not change", remedy="detach it and attach another")
+
+    # ---- what was broken off
+
+    async def _intend(self, target: Target, kind: str, xml: str, device: str) -> None:
+        """Make durable what is about to be changed."""
+        note = {"kind": kind, "xml": zlib.compress(xml.encode(), 1), "device": device}
+        await self.env.intend(target.uuid, note)
+
+    async def recover(self, target: Target, note: Mapping[str, Any]) -> Outcome:
+        """Settle a change that was broken off: what came goes again, what was to go is gone or stays.
+
+        Raises:
+            MechaneError: a tool could not.
+        """
+        device, xml = str(note["device"]), zlib.decompress(note["xml"]).decode()
+        try:
+            init = self._init(target)
+        except OperationInvalid:
+            return Outcome(done=False)  # it has ended, and its devices with it
+        made = read_device(device) if note["kind"] == "attach" else find_device(parse(xml), device)
+        if not isinstance(made, Interface) and not (isinstance(made, Hostdev) and made.mode == "capabilities"):
+            return Outcome(done=False)  # refused: nothing of that kind comes or goes
+        there = await self._is_there(init, made)
+        if note["kind"] == "attach":
+            if there:
+                await self._take(target, init, made, device)
+            return Outcome(done=False)
+        return Outcome(done=not there, xml="" if there else detach_device(xml, device).decode())
+
+    async def _is_there(self, init: int, device: Hostdev | Interface) -> bool:
+        """Tell whether a running container has a device."""
+        if isinstance(device, Interface):
+            address = (device.mac.address or "").lower()
+            return any(link.get("address") == address for link in await self._links(init))
+        if device.type == "net":
+            return any(link.get("ifname") == _link(device) for link in await self._links(init))
+        path = device.source.block or device.source.char or ""
+        inside = f"/proc/{init}/root{path}"
+        return bool(path) and await self.env.blocking(os.path.lexists, inside, deadline_s=LOOK_S, domain="")
 
     # ---- device nodes
 

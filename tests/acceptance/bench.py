@@ -136,7 +136,7 @@ class Bench:
 
     def peripherals(self, rpc: Rpc) -> set[str]:
         found = self.ask(rpc, "qom-list", path="/machine/peripheral")
-        return {item["name"] for item in found if item["type"].startswith("child<")}
+        return {item["name"] for item in found if item["type"].startswith("child<") and "vcpu" not in item["name"]}
 
     def aliases(self, rpc: Rpc) -> set[str]:
         return set(re.findall(r"<alias name='([^']+)'", rpc.call("domain.get_xml", domain=UUID)))

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,6 +95,7 @@ def in_own_network(place: Path) -> None:
         for device in (MOVED, DIRECT, LONE, PAIR):
             xml = await driver(lab).detach_device(trial.target, xml, device)
         assert inside(lab, trial) == {"lo"}
+        await break_off_all(lab, trial, xml)
         wait_until(lambda: links() == before, 10, "the end of the outer ends, and the way back of what was moved")
         await driver(lab).attach_device(trial.target, xml, PAIR)
         await lab.end(trial)
@@ -120,6 +122,23 @@ async def plug_all(lab: Lab, trial: Trial) -> str:
     assert {"outer3", "veth5400aabb02"} <= links()
     assert "up2" not in links()
     return xml
+
+
+async def break_off_all(lab: Lab, trial: Trial, xml: str) -> None:
+    """Settle changes whose caller never heard of them, as after the node's end: what came goes, what went is gone."""
+    for device in (PAIR, LONE, DIRECT, MOVED, NODE):
+        before = inside(lab, trial)
+        after = await driver(lab).attach_device(trial.target, xml, device)
+        for _ in range(2):
+            outcome = await driver(lab).recover(trial.target, lab.env.notes[trial.target.uuid])
+            assert (outcome.done, outcome.xml, inside(lab, trial)) == (False, "", before), device
+        assert after == await driver(lab).attach_device(trial.target, xml, device)
+        note = dict(lab.env.notes[trial.target.uuid], kind="detach", xml=zlib.compress(after.encode()))
+        still = await driver(lab).recover(trial.target, note)
+        assert (still.done, still.xml) == (False, ""), "it was not detached yet"
+        left = await driver(lab).detach_device(trial.target, after, device)
+        outcome = await driver(lab).recover(trial.target, lab.env.notes[trial.target.uuid])
+        assert (outcome.done, outcome.xml) == (True, left), device
 
 
 async def refuse_all(lab: Lab, trial: Trial, xml: str) -> None:
