@@ -52,3 +52,16 @@ def test_bad_documents_name_the_field(bad: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         domain_of(bad)
     assert "path" in caught.value.details
+
+
+@pytest.mark.parametrize("piece", ["[", "{a: ", "- ", "? ", "[{"])
+def test_depth_is_refused_before_it_is_read(piece: str) -> None:
+    """100 KB of opening brackets took 34 s."""
+    with pytest.raises(InvalidArgument, match="deeper than 64"):
+        domain_of("x: " * (piece not in "- ? ") + piece * (100_000 // len(piece)))
+
+
+def test_brackets_in_text_are_no_depth() -> None:
+    brackets = "[" * 500
+    xml = XML.replace("<vcpu", f"<title>{brackets}</title><vcpu")
+    assert domain_of(show(xml, "yaml")).title == brackets
