@@ -29,6 +29,7 @@ from ...config.errors import (
 from ..cells.directory import Entry
 from ..router.pending import PendingCall
 from ..router.router import cancelled, incident, too_late
+from ..runtime.asker import work_for
 from ..runtime.loop_actor import LoopActor
 from . import legality
 from .legality import Interruption
@@ -77,8 +78,10 @@ class DomainActor(LoopActor):
         call = item if isinstance(item, PendingCall) else item.call
         verb = item.spec.name if isinstance(item, PendingCall) else item.verb
         args = item.args
-        if call is not None and not self._may_begin(call):
-            return
+        if call is not None:
+            if not self._may_begin(call):
+                return
+            work_for(call.client)
         self._hold(verb, call)
         bug: Exception | None = None
         outcome: Any

@@ -2,6 +2,7 @@
 
 Guarantees:
 
+- Clients take turns, and those of the read-only socket go when nobody else waits (jobs.py).
 - `submit` never waits; `done` is called exactly once, on an `offload` thread (a refusal: at once, on the
   caller's), with the result or a MechaneError.
 - A call whose deadline passes is answered DeadlineExceeded, in the queue within 0.1 s, while running at
@@ -25,6 +26,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...config.errors import InternalError, InvalidArgument, MechaneError
+from ..runtime.asker import asker
 from ..stores.aio import settler
 from .frames import frame
 from .jobs import Done, Job, JobQueue, stopping
@@ -104,7 +106,7 @@ class Offload:
         """
         try:
             name = self._checked(function)
-            job = Job(name, _request(name, args, deadline_s), done, deadline_s)
+            job = Job(name, _request(name, args, deadline_s), done, deadline_s, asker())
             self._queue.put(job)
         except MechaneError as refusal:
             done(refusal)
