@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..protocol.limits import Limits
-from .cells.cell import EventLog
+from .cells.cell import EventLog, Later
 from .cells.directory import Directory
 from .domain.boots import Boots
 from .stores.interface import Store
@@ -44,3 +44,5 @@ class Services:
     """Which domains ran since the host booted."""
     fault: Callable[[str], None]
     """Named points of kill tests; does nothing otherwise."""
+    later: Later | None = None
+    """Tells many who watch a cell, a few at a time."""

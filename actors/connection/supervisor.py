@@ -20,7 +20,7 @@ from typing import Any
 
 from ...config.errors import Busy, MechaneError, NoDomain, OperationInvalid, Quarantined
 from ...hypervisors.contract import Capability, Deadlines, Driver, HypervisorInfo, Target
-from ...hypervisors.facts import Exited, Fact, FactSink, GuestEvent
+from ...hypervisors.facts import FactSink
 from ...hypervisors.registry import DRIVERS, driver_class
 from ...hypervisors.uri import ConnectionUri
 from ...protocol.permissions import Grants
@@ -29,10 +29,11 @@ from ..cells.cell import Cell
 from ..cells.directory import Entry
 from ..cells.snapshot import Snapshot
 from ..domain.actor import DomainActor
-from ..domain.orders import DestroyByDriver, Guestless, Order
+from ..domain.orders import DestroyByDriver, Order
 from ..domain.stored import StoredRun
 from ..router.pending import PendingCall
 from ..router.router import incident, unsupported
+from ..runtime.asker import work_for
 from ..runtime.loop_actor import LoopActor
 from ..runtime.loop_thread import LoopThread
 from ..runtime.mailbox import Mailbox
@@ -43,6 +44,7 @@ from .consoles import Consoles
 from .definitions import Definitions
 from .discovery import Discovery
 from .env import ConnectionEnv
+from .sink import Sink
 
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses before a driver that could not be opened is tried again."""
@@ -54,28 +56,8 @@ OPEN_WAIT_S = 10.0
 CLOSE_WAIT_S = 5.0
 """How long opening, adopting and verbs may take to end when the node stops: a verb settles what it has begun."""
 CALLS_AT_ONCE = 64
-
-
-class Sink:
-    """Where a driver reports facts of one domain."""
-
-    __slots__ = ("_entry",)
-
-    def __init__(self, entry: Entry) -> None:
-        self._entry = entry
-
-    def put(self, fact: Fact) -> None:
-        """Digest a fact in the cell, and tell the actor of an exit. Any thread."""
-        entry = self._entry
-        now = entry.cell.snapshot
-        exited = isinstance(fact, Exited) and fact.incarnation == now.incarnation
-        if exited and not now.persistent:
-            entry.leaving, entry.visible = True, False  # before anybody hears of the exit
-        entry.cell.put(fact)
-        if exited:
-            entry.mailbox.post(Guestless(incarnation=fact.incarnation))
-        elif isinstance(fact, GuestEvent) and (fact.kind, fact.event) == ("device", "removed") and fact.detail:
-            entry.mailbox.urge(Order(verb="unplugged", args={"alias": fact.detail, "incarnation": fact.incarnation}))
+READERS_AT_ONCE, READERS_SHARE = 4, 0.2
+"""Calls of the read-only socket's clients: how many at once, and which part of the loop's time they may use."""
 
 
 class Supervisor(LoopActor, Definitions, Discovery):
@@ -100,6 +82,7 @@ class Supervisor(LoopActor, Definitions, Discovery):
         self._ids = itertools.count(1)
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
         self.documents = Turnstile()
+        self.readers = Turnstile(width=READERS_AT_ONCE, share=READERS_SHARE)
         self._opened = asyncio.Event()
         self._autodestroy: dict[int, list[tuple[Entry, int]]] = {}
         Discovery.__init__(self)
@@ -186,7 +169,7 @@ class Supervisor(LoopActor, Definitions, Discovery):
 
     def entry_of(self, snapshot: Snapshot, *, visible: bool) -> Entry:
         """Make an entry that publishes `snapshot`."""
-        cell = Cell(snapshot, self.services.journal, self.services.wall_clock)
+        cell = Cell(snapshot, self.services.journal, self.services.wall_clock, self.services.later)
         mailbox: Mailbox[Any] = Mailbox(self.services.limits.mailbox_length, f"domain {snapshot.name}")
         entry = Entry(cell, mailbox, visible=visible)
         mailbox.connect(lambda: self.home.call(self.animate, entry))
@@ -270,6 +253,7 @@ class Supervisor(LoopActor, Definitions, Discovery):
         try:
             if call.done:
                 return
+            work_for(call.client)
             await self.settled()
             self.need(None, call.spec.name)
             if call.spec.name == "domain.define_xml":

@@ -9,9 +9,9 @@ from ...config.errors import DeadlineExceeded, InvalidArgument, MechaneError
 from ...hypervisors.contract import Target
 from ..cells import facts
 from ..cells.directory import Entry
-from ..domain.orders import Order
 from ..domain.watching import state_group, wanted_groups
 from ..router.pending import PendingCall
+from .polling import Polls
 from .published import find_connection, seen
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ async def list_stats(node: Node, call: PendingCall) -> list[dict[str, Any]]:
     entries = _wanted(node, call)
     loop = asyncio.get_running_loop()
     waits: dict[Entry, asyncio.Future[Any]] = {}
+    polls: Polls = node.polls
     answers: dict[Entry, Any] = {}
     limit_s = min(BULK_DEADLINE_S, max(0.05, call.deadline_at - loop.time() - 0.05))
     for entry in entries:
@@ -40,33 +41,17 @@ async def list_stats(node: Node, call: PendingCall) -> list[dict[str, Any]]:
                 remedy="destroy the domain or wait", command=snapshot.stuck.command, since=snapshot.stuck.since,
             )  # fmt: skip
         else:
-            waits[entry] = _ask(loop, entry, groups, limit_s, call.client.read_only)
-    if waits:
-        await asyncio.wait(waits.values(), timeout=limit_s)
+            waits[entry] = polls.ask(entry, groups, limit_s, read_only=call.client.read_only)
+    try:
+        if waits:
+            await asyncio.wait(waits.values(), timeout=limit_s)
+    finally:
+        for future in waits.values():
+            future.cancel()  # nothing where it is done; else whoever asked gave up
     for entry, future in waits.items():
         late = DeadlineExceeded(f"{entry.cell.snapshot.name} did not answer in {limit_s:g} s", remedy="ask again")
-        answers[entry] = future.result() if future.done() else late
+        answers[entry] = late if future.cancelled() else future.result()
     return [_shown(node, entry, answers[entry], groups) for entry in entries]
-
-
-def _ask(
-    loop: asyncio.AbstractEventLoop, entry: Entry, groups: frozenset[str], limit_s: float, read_only: bool
-) -> asyncio.Future[Any]:
-    future: asyncio.Future[Any] = loop.create_future()
-
-    def settle(outcome: Any) -> None:
-        if not future.done():
-            future.set_result(outcome)
-
-    def done(outcome: Any) -> None:
-        loop.call_soon_threadsafe(settle, outcome)
-
-    try:
-        order = Order(verb="stats", args={"groups": groups, "deadline_s": limit_s}, done=done)
-        entry.mailbox.offer(order, read_only=read_only)
-    except MechaneError as error:
-        settle(error)
-    return future
 
 
 def _wanted(node: Node, call: PendingCall) -> list[Entry]:
@@ -75,7 +60,8 @@ def _wanted(node: Node, call: PendingCall) -> list[Entry]:
     if connection is not None:
         find_connection(node.view, connection)
     if args["domains"] is not None:
-        entries = [seen(node.view, call.client, reference, connection) for reference in args["domains"]]
+        named = (seen(node.view, call.client, reference, connection) for reference in args["domains"])
+        entries = list(dict.fromkeys(named))  # each once, however often it is named
     else:
         entries = node.view.directory.page()
     found = []

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import MechaneError
 from ...protocol.catalogue import CallSpec, Place
 from ..router.pending import PendingCall
-from ..router.router import cancelled, incident
+from ..router.router import cancelled, incident, too_late
+from ..runtime.asker import work_for
 from .admin import ADMIN
 from .gathering import GATHERING
 from .kills import KILLS
@@ -17,6 +20,7 @@ from .observing import OBSERVING
 from .published import PUBLISHED, find_connection
 
 if TYPE_CHECKING:
+    from ..connection.supervisor import Supervisor
     from ..node.node import Node
 
 DOMAIN_CALLS = frozenset(
@@ -30,6 +34,8 @@ DOMAIN_CALLS = frozenset(
         "domain.set_memory",
     }
 )  # fmt: skip
+VERB_S = 0.001
+"""What a verb costs its connection's loop, about: statistics of a guest of QEMU (measured)."""
 CONNECTION_CALLS = frozenset({"domain.define_xml", "domain.create_xml"})
 Hand = Callable[[PendingCall], None]
 
@@ -69,21 +75,45 @@ class Hands:
         raise TypeError(f"call {name} has no handler")
 
     def _domain(self, call: PendingCall) -> None:
-        call.entry.mailbox.offer(call, read_only=call.client.read_only)
+        if not call.client.read_only:
+            call.entry.mailbox.offer(call)
+            return
+        supervisor = self._node.connections[call.entry.connection]
+        supervisor.home.spawn_threadsafe(lambda: _offer_in_turn(supervisor, call), call.spec.name)
 
     def _connection(self, call: PendingCall) -> None:
         find_connection(self._node.view, call.args["connection"]).mailbox.offer(call)
 
     def _gather(self, handler: Any, call: PendingCall) -> None:
         node = self._node
-        node.home.spawn_threadsafe(lambda: answer(handler(node, call), call, node.home), call.spec.name)
+        work = partial(_in_turn, handler) if call.client.read_only else handler
+        node.home.spawn_threadsafe(lambda: answer(work(node, call), call, node.home), call.spec.name)
 
     def _object(self, handler: Any, call: PendingCall) -> None:
         uri = call.entry.connection if call.entry is not None else call.args.get("connection")
         supervisor = find_connection(self._node.view, uri)
+        work = partial(_in_turn, handler) if call.client.read_only else handler
         supervisor.home.spawn_threadsafe(
-            lambda: answer(handler(supervisor, call), call, supervisor.home), call.spec.name
+            lambda: answer(work(supervisor, call), call, supervisor.home), call.spec.name
         )
+
+
+async def _in_turn(handler: Any, place: Node | Supervisor, call: PendingCall) -> Any:
+    """Run a handler when it is the turn of its client, who reads only: all of them share a part of the loop."""
+    async with place.readers.turn(call.client.id):
+        return await handler(place, call)
+
+
+async def _offer_in_turn(supervisor: Supervisor, call: PendingCall) -> None:
+    """Put a reader's call into its domain's mailbox when it is its client's turn; it costs the loop later."""
+    try:
+        async with asyncio.timeout_at(call.deadline_at), supervisor.readers.turn(call.client.id, cost_s=VERB_S):
+            if not call.done:
+                call.entry.mailbox.offer(call, read_only=True)
+    except TimeoutError:
+        call.fail(too_late(call, "waited for the turn of its client"))
+    except MechaneError as error:
+        call.fail(error)
 
 
 def _administer(handler: Any, node: Node, call: PendingCall) -> None:
@@ -92,10 +122,9 @@ def _administer(handler: Any, node: Node, call: PendingCall) -> None:
 
 async def answer(work: Any, call: PendingCall, home: Any) -> None:
     """Run a handler's coroutine under the call's deadline and answer the call."""
-    import asyncio
-
     from ...config.errors import DeadlineExceeded
 
+    work_for(call.client)
     task = asyncio.ensure_future(work)
     call.on_cancel = lambda: home.call(_cancel, task, call)
     try:

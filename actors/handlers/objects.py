@@ -6,10 +6,10 @@ They never pass through a domain's mailbox, so a hung monitor delays none of the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...config.errors import InvalidArgument
 from ...hypervisors.contract import Capability
@@ -22,21 +22,51 @@ from .processors import PROCESSORS
 if TYPE_CHECKING:
     from ..connection.supervisor import Supervisor
 
+T = TypeVar("T")
+STORE_S = 0.05
+"""How long a turn is held for the store; a read takes 0.2 ms."""
+
 
 async def get_xml(supervisor: Supervisor, call: PendingCall) -> str:
     """Return a domain's XML: the live one while it runs, unless the definition is asked for."""
     entry, args = call.entry, call.args
     native = await _native(supervisor, entry)
+    snapshot = entry.cell.snapshot
+    live = snapshot.active and not (args["inactive"] and snapshot.persistent)
+
+    async def read() -> tuple[str, int | None]:
+        run = await run_of(supervisor.services, entry) if live else None
+        if run is not None and (text := run.live_xml or run.xml):
+            return text, snapshot.id
+        return native or await supervisor.definition(entry), None
+
+    async def show(found: tuple[str, int | None]) -> str:
+        text: str = await supervisor.env.pure(_shown, found[0], bool(args["secure"]), found[1])
+        return text
+
+    return await _in_turn(supervisor, call, read, show)
+
+
+async def _in_turn(
+    supervisor: Supervisor, call: PendingCall, read: Callable[[], Coroutine[Any, Any, T]],
+    show: Callable[[T], Awaitable[str]],
+) -> str:  # fmt: skip
+    """Read a document and show it in one turn of its client; where the store hangs, let others go meanwhile."""
     async with _turn(supervisor, call):
-        snapshot = entry.cell.snapshot
-        live = ""
-        if snapshot.active and not (args["inactive"] and snapshot.persistent):
-            run = await run_of(supervisor.services, entry)
-            if run is not None:
-                live = run.live_xml or run.xml
-        xml = live or native or await supervisor.definition(entry)
-        shown: str = await supervisor.env.pure(_shown, xml, bool(args["secure"]), snapshot.id if live else None)
-    return shown
+        reading = asyncio.ensure_future(read())
+        try:
+            await asyncio.wait([reading], timeout=STORE_S)
+            if reading.done():
+                return await show(reading.result())
+        except asyncio.CancelledError:
+            reading.cancel()
+            raise
+    try:
+        found = await reading
+    finally:
+        reading.cancel()
+    async with _turn(supervisor, call):
+        return await show(found)
 
 
 @asynccontextmanager
@@ -76,8 +106,14 @@ async def get_metadata(supervisor: Supervisor, call: PendingCall) -> str:
     if args["type"] == "element" and not args["uri"]:
         raise InvalidArgument("metadata of type element needs its namespace", remedy="give uri", path="params.uri")
     native = await _native(supervisor, call.entry)
-    async with _turn(supervisor, call):
-        return _metadata(native or await supervisor.definition(call.entry), args["type"], args["uri"])
+
+    async def read() -> str:
+        return native or await supervisor.definition(call.entry)
+
+    async def show(xml: str) -> str:
+        return _metadata(xml, args["type"], args["uri"])
+
+    return await _in_turn(supervisor, call, read, show)
 
 
 def _metadata(xml: str, kind: str, uri: str) -> str:
@@ -91,6 +127,7 @@ def _metadata(xml: str, kind: str, uri: str) -> str:
 
 async def get_capabilities(supervisor: Supervisor, call: PendingCall) -> dict[str, Any]:
     """Return the host's capabilities."""
+    await supervisor.settled()
     supervisor.need(Capability.DOMAIN_CAPABILITIES, call.spec.name)
     found: dict[str, Any] = await supervisor.driver.get_capabilities()
     return found
@@ -98,6 +135,7 @@ async def get_capabilities(supervisor: Supervisor, call: PendingCall) -> dict[st
 
 async def get_domain_capabilities(supervisor: Supervisor, call: PendingCall) -> dict[str, Any]:
     """Return what a domain may ask for."""
+    await supervisor.settled()
     supervisor.need(Capability.DOMAIN_CAPABILITIES, call.spec.name)
     args = call.args
     found: dict[str, Any] = await supervisor.driver.get_domain_capabilities(

@@ -41,7 +41,7 @@ def wait(node: Node, call: PendingCall) -> None:
             return True
         return call.done
 
-    if seen(cell.watch(seen)):
+    if seen(cell.watch(seen, behind=call.client.behind)):
         cell.unwatch(seen)
         return
     call.on_cancel = lambda: _cancel(call, lambda: cell.unwatch(seen))

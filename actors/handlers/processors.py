@@ -21,6 +21,7 @@ def _where(args: Mapping[str, Any]) -> dict[str, Any]:
 
 async def get_models(supervisor: Supervisor, call: PendingCall) -> list[str]:
     """Return the names of an architecture's processor models."""
+    await supervisor.settled()
     supervisor.need(Capability.CPU_MODELS, call.spec.name)
     found: list[str] = await supervisor.driver.get_cpu_models(call.args["arch"])
     return found
@@ -28,12 +29,14 @@ async def get_models(supervisor: Supervisor, call: PendingCall) -> list[str]:
 
 async def compare(supervisor: Supervisor, call: PendingCall) -> dict[str, Any]:
     """Compare a processor with the host's."""
+    await supervisor.settled()
     supervisor.need(Capability.CPU_MODELS, call.spec.name)
     return _judged(await supervisor.driver.compare_cpu(call.args["xml"]), call)
 
 
 async def compare_hypervisor(supervisor: Supervisor, call: PendingCall) -> dict[str, Any]:
     """Compare a processor with what a guest can get."""
+    await supervisor.settled()
     supervisor.need(Capability.CPU_MODELS, call.spec.name)
     found = await supervisor.driver.compare_hypervisor_cpu(call.args["xml"], **_where(call.args))
     return _judged(found, call)
@@ -50,6 +53,7 @@ def _judged(found: dict[str, Any], call: PendingCall) -> dict[str, Any]:
 
 async def baseline(supervisor: Supervisor, call: PendingCall) -> dict[str, Any]:
     """Find a processor that all hosts have."""
+    await supervisor.settled()
     supervisor.need(Capability.CPU_MODELS, call.spec.name)
     args = call.args
     found: dict[str, Any] = await supervisor.driver.baseline_cpu(
@@ -60,6 +64,7 @@ async def baseline(supervisor: Supervisor, call: PendingCall) -> dict[str, Any]:
 
 async def baseline_hypervisor(supervisor: Supervisor, call: PendingCall) -> dict[str, Any]:
     """Find a processor that guests can get on all hosts."""
+    await supervisor.settled()
     supervisor.need(Capability.CPU_MODELS, call.spec.name)
     args = call.args
     found: dict[str, Any] = await supervisor.driver.baseline_hypervisor_cpu(

@@ -31,7 +31,7 @@ from ...protocol.limits import Limits
 from ...protocol.permissions import Grant, Policy, check_words
 from ..cells.directory import Directory, Entry
 from ..connection.autostart import autostart_all
-from ..connection.supervisor import Supervisor
+from ..connection.supervisor import READERS_AT_ONCE, READERS_SHARE, Supervisor
 from ..domain.boots import Boots, boot_id
 from ..domain.legality import RULES
 from ..domain.undertaking import take_up
@@ -39,6 +39,7 @@ from ..events.journal import Journal
 from ..events.subscriptions import Subscriptions
 from ..gateway.gateway import Gateway
 from ..handlers.hands import Hands
+from ..handlers.polling import Polls
 from ..handlers.published import PUBLISHED
 from ..handlers.view import View
 from ..offload.offload import Offload
@@ -47,6 +48,8 @@ from ..router.mailboxes import PriorityMailbox
 from ..router.pending import FAULT, PendingCall
 from ..router.router import Router
 from ..runtime.loop_thread import LoopThread
+from ..runtime.spread import Spread
+from ..runtime.turnstile import Turnstile
 from ..services import Services
 from ..stores.sqlite import SqliteStore
 from . import loading
@@ -87,6 +90,8 @@ class Node:
         FAULT.before_reply = fault
         self.home = LoopThread("node")
         self.deadlines = CallDeadlines(self.home)
+        self.polls = Polls()
+        self.readers = Turnstile(width=READERS_AT_ONCE, share=READERS_SHARE)
         self.notifier = Notifier(os.environ)
         limits: Limits = settings.limits
         self.journal = Journal(self.name, length=limits.journal_length)
@@ -100,6 +105,7 @@ class Node:
             offload=self.offload, limits=limits, settings=settings, state_dir=settings.state_dir,
             runtime_dir=settings.runtime_dir, wall_clock=time.time, clock=time.monotonic, fault=or_nothing(fault),
             boots=Boots(self.store, boot_id()),
+            later=Spread(self.home).soon,
         )  # fmt: skip
         self.connections: dict[str, Supervisor] = {}
         self.view = View(

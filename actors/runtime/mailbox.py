@@ -47,7 +47,8 @@ class Mailbox(Generic[C]):
         Args:
             call: what to queue.
             read_only: it comes from the read-only socket, whose clients fill three quarters at most:
-                anybody on the host may be one, and shall not lock out those who administer.
+                anybody on the host may be one, and shall not lock out those who administer. One of them fills
+                an eighth.
 
         Raises:
             Busy: the mailbox is full.
@@ -58,6 +59,9 @@ class Mailbox(Generic[C]):
             if self._closed:
                 raise NoDomain(f"{self.what} is being removed")
             if len(self._calls) >= limit:
+                self._calls = deque(waiting for waiting in self._calls if not _over(waiting))
+            greedy = read_only and self._waiting_like(call) >= max(1, self.limit // 8)
+            if greedy or len(self._calls) >= limit:
                 raise Busy(
                     f"the mailbox of {self.what} is full",
                     remedy="wait for earlier calls, or look with domain.get_control_info at what holds it",
@@ -67,6 +71,11 @@ class Mailbox(Generic[C]):
             wake = self._wake
         if wake is not None:
             wake()
+
+    def _waiting_like(self, call: C) -> int:
+        """Return how many calls of the same client wait. Under the lock."""
+        client = getattr(call, "client", None)
+        return 0 if client is None else sum(getattr(one, "client", None) is client for one in self._calls)
 
     def urge(self, call: C) -> None:
         """Queue work of mechane's own before all calls; never refused, also when closed."""
@@ -117,3 +126,8 @@ class Mailbox(Generic[C]):
 
     def __len__(self) -> int:
         return len(self._calls)
+
+
+def _over(call: object) -> bool:
+    """Whether a call that waits was answered already: given up by its client, or by a deadline."""
+    return getattr(call, "done", None) is True

@@ -58,6 +58,7 @@ class Runner:
         task = self._shop.env.loop.create_task(work)
         self._shop.tasks.add(task)
         task.add_done_callback(self._shop.tasks.discard)
+        task.add_done_callback(_retrieve)
         return task
 
     async def _take_back(self, guest: Guest, monitor: Monitor, steps: Sequence[Step]) -> None:
@@ -112,3 +113,9 @@ def _is_busy(error: MonitorError) -> bool:
 def _is_gone(error: MechaneError) -> bool:
     words = ("not found", "Failed to find", "Cannot find", "does not exist")
     return isinstance(error, ConnectionLost) or any(word in error.message for word in words)
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Take the exception of a task whose awaiter may have gone away: who waits for it is told."""
+    if not task.cancelled():
+        task.exception()

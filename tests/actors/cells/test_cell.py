@@ -1,11 +1,12 @@
 """Cells: kill handles, watchers, events in order."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from mechane.actors.cells import facts as own
-from mechane.actors.cells.cell import Cell, Killed
+from mechane.actors.cells.cell import DIRECT, Cell, Killed
 from mechane.actors.cells.snapshot import Snapshot
 from mechane.config.errors import OperationInvalid
 from mechane.config.states import State
@@ -121,3 +122,48 @@ def test_records_are_packed_once_for_each_snapshot() -> None:
     before = cell.packed_state()
     cell.put(own.AutostartSet(autostart=True))
     assert cell.packed_state() != before
+
+
+def test_thousands_who_watch_are_told_a_few_at_a_time_and_administrators_first() -> None:
+    steps: list[Callable[[], None]] = []
+    snapshot = Snapshot(uuid="u", name="d", node="here", connection="test:///default")
+    cell = Cell(snapshot, Log(), lambda: 0.0, steps.append)
+    told: list[int] = []
+
+    def watcher(number: int) -> Callable[[Snapshot], bool]:
+        def seen(_snapshot: Snapshot) -> bool:
+            told.append(number)
+            return True
+
+        return seen
+
+    for number in range(5000):
+        cell.watch(watcher(number), behind=number < 4990)
+    cell.put(own.StartBegan(incarnation=1))
+    assert told == [*range(4990, 5000), *range(DIRECT - 10)], "whoever reports a fact tells more than a few"
+    while steps:
+        before = len(told)
+        steps.pop(0)()
+        assert len(told) - before <= DIRECT
+    assert sorted(told) == list(range(5000)) and not cell._watchers
+
+
+def test_who_watches_a_domain_that_goes_is_told_a_few_at_a_time() -> None:
+    steps: list[Callable[[], None]] = []
+    cell = Cell(Snapshot(uuid="u", name="d", node="here", connection="c"), Log(), lambda: 0.0, steps.append)
+    told: list[bool] = []
+
+    class Watching:
+        """One who waits."""
+
+        def __call__(self, _snapshot: Snapshot) -> bool:
+            told.append(cell.gone)
+            return True
+
+    for _ in range(100):
+        cell.watch(Watching())
+    cell.bury()
+    assert len(told) == DIRECT
+    for step in steps:
+        step()
+    assert told == [True] * 100

@@ -102,3 +102,31 @@ def test_many_threads_never_pass_the_bound() -> None:
         thread.join(10)
     assert len(taken) == 50
     assert len(refused) == 750
+
+
+class Call:
+    """A call of a client."""
+
+    def __init__(self, client: object, *, done: bool = False) -> None:
+        self.client = client
+        self.done = done
+
+
+def test_a_full_mailbox_lets_go_of_what_nobody_waits_for() -> None:
+    box: Mailbox[Call] = Mailbox(4, "d")
+    for _ in range(3):
+        box.offer(Call("gave up", done=True))
+    box.offer(Call("waits"))
+    box.offer(Call("new"))
+    assert [call.client for call in box.waiting()] == ["waits", "new"]
+
+
+def test_one_reader_fills_an_eighth() -> None:
+    box: Mailbox[Call] = Mailbox(64, "d")
+    for reader in range(2):
+        for _ in range(8):
+            box.offer(Call(reader), read_only=True)
+        with pytest.raises(Busy):
+            box.offer(Call(reader), read_only=True)
+    for _ in range(30):
+        box.offer(Call("administrator"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import Any
 
 from mechane.actors.runtime.turnstile import Turnstile
 
@@ -73,3 +74,47 @@ def test_timers_run_while_many_wait() -> None:
         assert rang[0] < 200
 
     asyncio.run(body())
+
+
+def test_those_inside_use_no_more_than_their_share() -> None:
+    """A clock that moves only with the work: what one uses, the next waits for four times as long."""
+
+    async def body() -> None:
+        now, pauses = 0.0, []
+        loop = asyncio.get_running_loop()
+        gate = Turnstile(width=2, share=0.2, clock=lambda: now)
+        real = loop.call_later
+
+        def call_later(delay: float, *args: Any) -> asyncio.TimerHandle:
+            pauses.append(round(delay, 6))
+            return real(0, *args)
+
+        async def work(client: int) -> None:
+            nonlocal now
+            async with gate.turn(client, cost_s=0.001):
+                now += 0.01 if client == 1 else 0.0
+
+        loop.call_later = call_later  # type: ignore[assignment,method-assign]  # to see what is asked for
+        await asyncio.gather(*(work(client) for client in (1, 2, 1, 3)))
+        assert sorted(pauses) == [0.004, 0.004, 0.04, 0.04]
+
+    asyncio.run(asyncio.wait_for(body(), DEADLINE_S))
+
+
+def test_as_many_are_inside_as_it_is_wide() -> None:
+    async def body() -> None:
+        gate, inside, most = Turnstile(width=3), 0, 0
+
+        async def work(client: int) -> None:
+            nonlocal inside, most
+            async with gate.turn(client):
+                inside += 1
+                most = max(most, inside)
+                await asyncio.sleep(0.001)
+                inside -= 1
+
+        await asyncio.gather(*(work(client % 4) for client in range(40)))
+        assert most == 3
+        await asyncio.gather(*(work(client) for client in range(3)))
+
+    asyncio.run(asyncio.wait_for(body(), DEADLINE_S))
