@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mechane.benchmarks import bare_qemu, connections, documents, sandbox, scenario, table
+from mechane.benchmarks import attacks, bare_qemu, connections, documents, sandbox, scenario, table
 from mechane.benchmarks.libvirt_peer import LibvirtPeer
 from mechane.benchmarks.node_peer import NodePeer
 from mechane.tests.guest.xml import idle_xml
@@ -24,7 +24,7 @@ from mechane.tests.support.paths import short_folder
 
 STEPS = (
     "reading", "define", "lives", "at_once", "stopped", "calls", "hung", "restart", "many", "loaded", "stubs",
-    "connections",
+    "connections", "attacks",
 )  # fmt: skip
 STUBS = 310
 STUBS_HUNG = 300
@@ -87,6 +87,10 @@ def run_all(wanted: Callable[[str], bool], without: str | None) -> tuple[dict[st
             done = stubs(node)
             sides["mechane"].update(done.figures)
             failures += done.failures
+    if wanted("attacks"):
+        done = attacks.measure()
+        sides["mechane"].update(done.figures)
+        failures += done.failures
     if wanted("connections"):
         done = connections.measure()
         sides["mechane"].update(done.figures)

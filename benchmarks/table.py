@@ -59,6 +59,29 @@ def own(measure: str, key: str, against: str, most: float) -> Want:
     return Want(measure=measure, key=key, against=against, base="mechane", most=most, base_name="own idle")
 
 
+ATTACKS = {
+    "patterns": "10 readers list by costly patterns",
+    "long_patterns": "10 readers list by patterns of 1,000 characters",
+    "pings": "10 readers ping without pause",
+    "events": "10 readers list events",
+    "polls": "10 readers poll statistics",
+    "documents": "10 readers send 500 documents each",
+    "probes": "10 readers give up probes",
+    "flood": "a guest floods events",
+}
+"""What `attacks.py` measures, by the names of its figures."""
+
+
+def under_attack(name: str, text: str) -> tuple[Want, Want]:
+    """Return the lines of one attack: HIGH below 5 ms, LOW at most 1.5 times what it was before."""
+    key = f"attack_{name}"
+    return (
+        Want(measure=f"{text}: HIGH call, p99", key=f"{key}_high", against=f"{key}_high_before", base="mechane",
+             base_name="own idle", absolute=0.005),
+        own(f"{text}: LOW call, p50", f"{key}_low", f"{key}_low_before", 1.5),
+    )  # fmt: skip
+
+
 WANTED = (
     libvirt("HIGH call (get_state), 1 client, p50", "high_p50", most=0.6),
     libvirt("the same, 8 client processes", "processes_per_s", least=2.5, text=rate_text),
@@ -106,6 +129,7 @@ WANTED = (
     own("8 connections, 1 hung, 1 crashing: LOW p50 on 6", "eight_low_p50", "eight_low_p50_before", 1.5),
     own("8 connections, 1 hung, 1 crashing: LOW p99 on 6", "eight_low_p99", "eight_low_p99_before", 2),
     Want(measure="8 connections: threads", key="eight_threads", absolute=64, text=count_text),
+    *(line for name, text in ATTACKS.items() for line in under_attack(name, text)),
     libvirt("5,000 domains: start to answering", "many_start", most=0.25),
     libvirt("5,000 domains: list all", "many_list", most=0.6),
     libvirt("5,000 domains: memory", "many_rss_kib", most=2, text=memory_text),

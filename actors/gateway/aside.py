@@ -2,7 +2,8 @@
 
 They have an epoll of their own inside the loop's, and in each turn of the loop, after everybody else, they get
 `SHARE_S` together: one step of each client after the other, and whoever had no step goes first in the next turn. So
-whatever two hundred of them send, a call of an administrator waits for a share and for one step that overran it.
+whatever two hundred of them send, a call of an administrator waits for a share and for one step that overran it. When a
+share is used up they rest as long as it took, so that other threads have the interpreter for half of the time.
 
 Guarantees: clients go in rounds, nobody has two steps in one; a step that raises is logged, loses its descriptor, and
 nobody else notices. Loop's thread only.
@@ -20,6 +21,7 @@ from functools import partial
 
 SHARE_S = 0.001
 """Of each turn of the loop, for all of them together."""
+LONGEST_REST_S = 0.005
 MOST_AT_ONCE = 256
 """Descriptors looked at for one round."""
 
@@ -43,6 +45,7 @@ class Aside:
         self._handlers: dict[int, Handler] = {}
         self._round: deque[Step] = deque()
         self._next: list[Step] = []
+        self._rested_at = 0.0
 
     def fileno(self) -> int:
         """Return the descriptor that is readable while any of them has something."""
@@ -75,10 +78,15 @@ class Aside:
         """Whether any step waits for its turn."""
         return bool(self._round or self._next)
 
+    def rest_s(self) -> float:
+        """Return for how long they rest from now on; 0.0 when they do not."""
+        return max(self._rested_at - self._clock(), 0.0)
+
     def run(self) -> None:
         """Take steps for `SHARE_S`, at most one round."""
         steps, clock = self._round, self._clock
-        until = clock() + SHARE_S
+        began = clock()
+        until = began + SHARE_S
         if not steps:
             self._gather()
         while steps:
@@ -87,7 +95,9 @@ class Aside:
                 step()
             except Exception:  # noqa: BLE001 - the edge: one client's bug must not end the others
                 self._log.exception("gateway: a client's turn failed")
-            if clock() >= until:
+            now = clock()
+            if now >= until:
+                self._rested_at = now + min(now - began, LONGEST_REST_S)
                 return
 
     def close(self) -> None:

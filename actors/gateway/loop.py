@@ -59,6 +59,7 @@ class Loop:
         self._epoll.register(self._wake_fd, IN)
         self._aside = Aside(log)
         self._aside_ready = False
+        self._resting = False
         self._epoll.register(self._aside, IN)
         self._handlers: dict[int, Handler] = {self._wake_fd: self._woken, self._aside.fileno(): self._aside_has}
         self._calls: deque[Callable[[], None]] = deque()
@@ -151,20 +152,35 @@ class Loop:
                     self._run_all(ready)
                 if self._timers:
                     self._run_timers()
-                if self._aside_ready or self._aside.waiting:
-                    self._aside_ready = False
-                    self._aside.run()
+                if self._aside_ready or self._resting or self._aside.waiting:
+                    self._run_aside()
                 if self._closing:
                     self._close_all()
         finally:
             self.close()
 
     def _timeout_s(self) -> float:
-        if self._ready or self._calls or self._aside.waiting:
+        if self._ready or self._calls:
+            return 0.0
+        longest = LONGEST_WAIT_S
+        if self._resting:
+            longest = self._aside.rest_s()
+        elif self._aside.waiting:
             return 0.0
         if self._timers:
-            return min(max(self._timers[0][0] - self.clock(), 0.0), LONGEST_WAIT_S)
-        return LONGEST_WAIT_S
+            return min(max(self._timers[0][0] - self.clock(), 0.0), longest)
+        return longest
+
+    def _run_aside(self) -> None:
+        """Give those aside their share, unless they rest; while they do, their descriptors wake nobody."""
+        aside = self._aside
+        if not aside.rest_s():
+            self._aside_ready = False
+            aside.run()
+        resting = aside.rest_s() > 0
+        if resting is not self._resting:
+            self._resting = resting
+            self._epoll.modify(aside, 0 if resting else IN)
 
     def _aside_has(self, _mask: int) -> None:
         self._aside_ready = True
