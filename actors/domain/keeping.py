@@ -31,9 +31,10 @@ async def save(actor: DomainActor, args: dict[str, Any], call: PendingCall | Non
     return actor.cell.packed_record()
 
 
-def _name(args: dict[str, Any]) -> str:
+def _name(args: dict[str, Any], *, new: bool = False) -> str:
     name: str = args["name"]
-    if not name or name.startswith("-") or "/" in name or not name.isprintable() or unshown_in(name):
+    wrong = not name or name.startswith("-") or "/" in name or not name.isprintable()
+    if wrong or (new and unshown_in(name)):  # one that is there already can be reverted to, and deleted
         raise InvalidArgument(
             f"{name[:60]!r} cannot name a snapshot", remedy="use letters, digits, dots and dashes", path="params.name",
             value=name[:60],
@@ -58,7 +59,7 @@ def _description(args: dict[str, Any]) -> str:
 
 async def snapshot_create(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> dict[str, Any]:
     """Take a snapshot."""
-    name, description = _name(args), _description(args)
+    name, description = _name(args, new=True), _description(args)
     async with undertaken(actor, "snapshot_create"):
         made = await actor.supervisor.driver.create_snapshot(
             target_of(actor), name, description=description, memory=args["memory"]

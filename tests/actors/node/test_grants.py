@@ -108,6 +108,12 @@ def test_what_may_not_be_seen_is_not_there(node: NodeProcess) -> None:
         assert rpc.call("domain.destroy", domain="web-1")["state"] == "shutoff"
 
 
+def processors(name: str) -> str:
+    """Return a definition of a guest of QEMU that switches a property of its processor."""
+    cpu = f"<cpu mode='custom'><model>qemu64</model><feature policy='require' name='{name}'/></cpu>"
+    return xml("web-2", cpu).replace("type='test'", "type='qemu'")
+
+
 def test_what_equals_root_needs_its_own_grant(node: NodeProcess) -> None:
     passthrough = "<qemu:commandline><qemu:arg value='-S'/></qemu:commandline>"
     foreign = "<devices><emulator>/tmp/evil</emulator></devices>"
@@ -117,9 +123,14 @@ def test_what_equals_root_needs_its_own_grant(node: NodeProcess) -> None:
         ("domain.define_xml", {"xml": xml("web-2", foreign)}),
         ("domain.monitor_command", {"domain": "web-1", "command": '{"execute": "query-status"}'}),
         ("domain.lookup", {"domain": "web-2"}),
+        ("domain.define_xml", {"xml": processors("hv-passthrough")}),
+        ("domain.define_xml", {"xml": processors("aes=on,x")}),
     )
     codes = [error["code"] if error else None for error, _ in answers]
-    assert codes == ["permission_denied", "permission_denied", "permission_denied", "no_domain"]
+    assert codes == ["permission_denied", "permission_denied", "permission_denied", "no_domain", "permission_denied",
+                     "xml_error"]  # fmt: skip
+    assert answers[4][0]["details"]["permission"] == "domain:passthrough"
+    assert answers[5][0]["details"]["path"] == "/domain/cpu/feature/@name"
 
 
 def test_definitions_outside_the_pattern_are_refused(node: NodeProcess) -> None:
