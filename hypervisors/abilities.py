@@ -5,7 +5,7 @@ All methods run on the connection's event loop under the rules of contract.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -190,6 +190,22 @@ class MemorySize(Protocol):
         ...
 
 
+@runtime_checkable
+class KeptState(Protocol):
+    """Capability kept_state: what a guest wrote for itself and the node keeps: nvram (UEFI variables) and tpm.
+
+    `undefine` leaves it; whoever removes a definition says what becomes of it.
+    """
+
+    async def kept_state(self, target: Target) -> Sequence[str]:
+        """Return which kinds there are."""
+        ...
+
+    async def forget_state(self, target: Target, kinds: Collection[str]) -> None:
+        """Remove some kinds for good; what is not there is no error."""
+        ...
+
+
 PROTOCOLS: dict[Capability, type] = {
     Capability.SUSPEND: Suspend,
     Capability.RESET: Reset,
@@ -205,5 +221,6 @@ PROTOCOLS: dict[Capability, type] = {
     Capability.VCPUS: Vcpus,
     Capability.MEMORY: MemorySize,
     Capability.CPU_MODELS: CpuModels,
+    Capability.KEPT_STATE: KeptState,
 }
 """Which protocol provides a capability; the registry checks a driver's declaration by it."""

@@ -47,6 +47,7 @@ class Capability(StrEnum):
     VCPUS = "vcpus"
     MEMORY = "memory"
     CPU_MODELS = "cpu_models"
+    KEPT_STATE = "kept_state"
     MIGRATION = "migration"
     AGENT = "agent"
 

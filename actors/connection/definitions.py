@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -186,11 +186,12 @@ class Definitions:
             cache[key] = text
         return text
 
-    async def keep_transient(self, entry: Entry, ops: list[Operation]) -> None:
-        """Remove a running domain's definition; its run record keeps the XML."""
+    async def keep_transient(self, entry: Entry, ops: list[Operation], forget: Sequence[str] = ()) -> None:
+        """Remove a running domain's definition; its run record keeps the XML, and what goes when it ends."""
         xml = await self.definition(entry)
         run, version = await self._run_of(entry)
-        await self._rewrite_run(entry, replace(run, xml=xml, title=entry.cell.snapshot.title), version, ops)
+        await self._rewrite_run(entry, replace(run, xml=xml, title=entry.cell.snapshot.title, forget=list(forget)),
+                                version, ops)
 
     async def edit_running(self, entry: Entry, title: str, edit: Callable[[str], Awaitable[str]]) -> None:
         """Change title and live XML of a running domain, and the XML that a transient one has beside it."""

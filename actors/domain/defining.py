@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ...config.errors import InvalidArgument, MechaneError
+from ...config.errors import InvalidArgument, MechaneError, OperationInvalid
+from ...hypervisors.contract import Capability
 from ..cells import facts
 from ..cells.snapshot import Size
 from ..router.pending import PendingCall
@@ -82,12 +83,35 @@ def size_of(summary: dict[str, Any]) -> Size:
     )  # fmt: skip
 
 
+async def _to_forget(actor: DomainActor, args: dict[str, Any]) -> tuple[str, ...]:
+    """Return what of the state that the node keeps for a guest goes with its definition.
+
+    Raises:
+        OperationInvalid: there is some, and nobody said what becomes of it.
+    """
+    driver = actor.supervisor.driver
+    if Capability.KEPT_STATE not in driver.capabilities:
+        return ()
+    said = {"nvram": args.get("nvram"), "tpm": args.get("tpm") or args.get("nvram")}
+    there: Sequence[str] = await driver.kept_state(target_of(actor))
+    for kind in there:
+        if said[kind] is None:
+            name, words = actor.cell.snapshot.name, {"nvram": "UEFI variables", "tpm": "the state of a TPM"}
+            raise OperationInvalid(
+                f"cannot undefine domain {name}: it has {words[kind]}", path=f"params.{kind}",
+                remedy=f"say what becomes of it: --{kind} removes it for good, --keep-{kind} keeps it",
+                uuid=actor.entry.uuid, kept=list(there),
+            )  # fmt: skip
+    return tuple(kind for kind in there if said[kind] == "remove")
+
+
 async def undefine(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
     """Remove the definition; a running guest becomes transient."""
     services, uuid, cell = actor.supervisor.services, actor.entry.uuid, actor.cell
+    forget = await _to_forget(actor, args)
     ops: list[Operation] = [Delete(DOMAIN + uuid), Delete(XML + uuid)]
     if cell.snapshot.active:
-        await actor.supervisor.keep_transient(actor.entry, ops)
+        await actor.supervisor.keep_transient(actor.entry, ops, forget)
         actor.entry.stored_version, actor.entry.record = 0, None
         cell.put(facts.MadeTransient())
         return cell.packed_record()
@@ -95,6 +119,8 @@ async def undefine(actor: DomainActor, args: dict[str, Any], call: PendingCall |
     await apply(services.definitions, [*ops, Delete(OWNER + uuid)])
     if services.boots.ran(uuid):
         await services.boots.forget(uuid)
+    if forget:  # at last: a definition that is still there must find its variables
+        await actor.supervisor.driver.forget_state(target_of(actor), forget)
     cell.put(facts.Undefined())
     actor.supervisor.remove(actor.entry)
     return cell.snapshot.pack_record()

@@ -21,7 +21,7 @@ from ...config.states import State
 from ...hypervisors.contract import CancelFlag, Capability, Handle, Started, StartMode, StartRequest, Target
 from ..cells import facts
 from ..router.pending import PendingCall
-from ..stores.aio import apply
+from ..stores.aio import apply, fetch
 from ..stores.interface import Delete, Operation, Put
 from .orders import Order
 from .registering import register, unregister
@@ -248,12 +248,27 @@ async def clean(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
         await supervisor.driver.finished(target)
     except MechaneError as error:
         supervisor.log.warning("clean-up of %s: %s", snapshot.name, error)
+    await _forget_state(actor, target)
     await forget(actor)
     actor.entry.cleaned = snapshot.incarnation
     actor.entry.stats = None
     if not cell.snapshot.persistent:
         await unregister(actor)
         supervisor.remove(actor.entry)
+
+
+async def _forget_state(actor: DomainActor, target: Target) -> None:
+    """Remove what its definition's removal left to the guest's end: UEFI variables, the TPM."""
+    supervisor = actor.supervisor
+    if actor.cell.snapshot.persistent or Capability.KEPT_STATE not in supervisor.driver.capabilities:
+        return
+    try:
+        found = await fetch(supervisor.services.runtime, RUN + target.uuid)
+        kinds = StoredRun.unpack(found.value).forget if found is not None else []
+        if kinds:
+            await supervisor.driver.forget_state(target, kinds)
+    except MechaneError as error:
+        supervisor.log.warning("state of %s stays: %s", target.name, error)
 
 
 async def adopt(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:

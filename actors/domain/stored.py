@@ -126,6 +126,8 @@ class StoredRun(StoredRecord):
     """What the guest has, which its definition may have no longer."""
     title: str = ""
     """Of a transient domain; that of a persistent one stands with its definition."""
+    forget: list[str] = field(default_factory=list)
+    """What goes with the guest, whose definition was removed: nvram, tpm."""
     autodestroy: bool = False
     """It ends with the connection of the client that started it."""
     started_at: float = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,7 +36,7 @@ from .emulators import Emulators, key_of
 from .endings import Endings
 from .host.ports import Ports
 from .host.site import tpm_dirs
-from .host.undefine import NVRAM, forget_domain
+from .host.undefine import NVRAM, forget_kinds, kept_kinds
 from .host_capabilities import HostCapabilities
 from .host_choice import HostChoice
 from .hotplug.hotplug import Hotplugging
@@ -70,7 +70,7 @@ class QemuDriver(Driver):
         {
             Capability.SUSPEND, Capability.RESET, Capability.MONITOR, Capability.STATS, Capability.CONSOLE,
             Capability.DOMAIN_CAPABILITIES, Capability.HOTPLUG, Capability.VCPUS, Capability.SAVE, Capability.SNAPSHOTS,
-            Capability.CPU_MODELS, Capability.MEMORY,
+            Capability.CPU_MODELS, Capability.MEMORY, Capability.KEPT_STATE,
         }
     )
 
@@ -165,10 +165,18 @@ class QemuDriver(Driver):
         return await self._checker.check_model(target, domain)
 
     async def undefine(self, target: Target) -> None:
-        """Forget what was kept for a definition: its folder, UEFI variables and TPM."""
+        """Forget what was kept for a definition: its folder, records of snapshots."""
         await self._shop.blocking(self._shop.folder_of(target.uuid).remove)
         await self._snapshots.forget(target)
-        await self._shop.blocking(forget_domain, self.env.state_dir, target)
+
+    async def kept_state(self, target: Target) -> Sequence[str]:
+        """Tell whether there are UEFI variables, or the state of a TPM."""
+        kinds: Sequence[str] = await self._shop.blocking(kept_kinds, self.env.state_dir, target)
+        return kinds
+
+    async def forget_state(self, target: Target, kinds: Collection[str]) -> None:
+        """Remove UEFI variables, or the state of a TPM."""
+        await self._shop.blocking(forget_kinds, self.env.state_dir, target, kinds)
 
     # ---- guests
 

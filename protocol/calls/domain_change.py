@@ -35,12 +35,22 @@ def domain_create_xml(
 
 
 @call(on=Place.DOMAIN, permission="domain:delete", libvirt=(35, 231), deadline="change")
-def domain_undefine(domain: DomainRef, connection: ConnectionRef | None = None) -> DomainRecord:
+def domain_undefine(
+    domain: DomainRef,
+    connection: ConnectionRef | None = None,
+    nvram: Literal["keep", "remove"] | None = None,
+    tpm: Literal["keep", "remove"] | None = None,
+) -> DomainRecord:
     """Remove the definition; a running guest becomes transient.
+
+    A guest that has UEFI variables or a TPM's state is refused until it is said what becomes of them: keys of
+    encrypted disks may lie there. What a running guest shall lose goes when it ends.
 
     Args:
         domain: UUID, or name.
         connection: look only among this connection's domains.
+        nvram: whether UEFI variables that the node keeps stay for a later domain of this UUID, or go for good.
+        tpm: the same of its TPM; as `nvram` where left out.
     """
     raise NotImplementedError  # declaration
 

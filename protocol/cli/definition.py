@@ -16,7 +16,7 @@ from .context import Context
 from .exits import OK
 from .lifecycle import FILE, read_xml
 from .output import document
-from .verb import DOMAIN, Verb, flag, option, positional
+from .verb import DOMAIN, Arg, Verb, flag, option, positional
 
 FALLBACK_EDITOR = "vi"
 
@@ -47,7 +47,7 @@ def as_xml(text: str) -> str:
 def undefine(context: Context, options: Namespace) -> int:
     """Remove a definition."""
     record = context.client.domain.undefine(
-        options.domain, context.connection, deadline_s=context.deadline_s
+        options.domain, context.connection, options.nvram, options.tpm, deadline_s=context.deadline_s
     )
     context.done(record, f"Domain '{record['name']}' has been undefined")
     return OK
@@ -186,10 +186,20 @@ def metadata(context: Context, options: Namespace) -> int:
     return OK
 
 
+def _kept(kind: str, what: str) -> tuple[Arg, Arg]:
+    """Return the switches that say what becomes of a kind of state that outlives a definition."""
+    chosen = {"dest": kind, "action": "store_const"}
+    return (
+        Arg((f"--{kind}",), {**chosen, "const": "remove", "help": f"remove {what} for good"}),
+        Arg((f"--keep-{kind}",), {**chosen, "const": "keep", "help": f"keep {what} for a later domain of this UUID"}),
+    )
+
+
 _CONFIG = flag("--config", "change the definition (the default)")
 VERBS = (
     Verb("define", "Define a domain from an XML, YAML or JSON file, or replace its definition.", define, (FILE,)),
-    Verb("undefine", "Remove a definition; a running guest becomes transient.", undefine, (DOMAIN,)),
+    Verb("undefine", "Remove a definition; a running guest becomes transient.", undefine,
+         (DOMAIN, *_kept("nvram", "UEFI variables"), *_kept("tpm", "the TPM's state"))),
     Verb(
         "dumpxml", "Print a domain's XML (or YAML, or JSON).", dumpxml,
         (

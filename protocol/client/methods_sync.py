@@ -679,6 +679,8 @@ class DomainCalls:
         self,
         domain: str,
         connection: str | None = None,
+        nvram: Literal["keep", "remove"] | None = None,
+        tpm: Literal["keep", "remove"] | None = None,
         *,
         deadline_s: float | None = None,
     ) -> DomainRecord:
@@ -686,6 +688,10 @@ class DomainCalls:
         params: dict[str, Any] = {"domain": domain}
         if connection is not None:
             params["connection"] = connection
+        if nvram is not None:
+            params["nvram"] = nvram
+        if tpm is not None:
+            params["tpm"] = tpm
         result: DomainRecord = self._caller.call("domain.undefine", params, deadline_s)
         return result
 

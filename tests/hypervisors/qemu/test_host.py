@@ -105,6 +105,8 @@ def test_a_tpm_has_an_emulator_of_its_own_that_ends_with_the_guest(short_tmp: Pa
             assert read_stat(pid) is None
             assert state.exists()
             await n.driver.undefine(target)
+            assert state.exists() and await n.driver.kept_state(target) == ["tpm"], "nobody said that it shall go"
+            await n.driver.forget_state(target, ["tpm"])
             assert not state.exists()
 
     run(body())
