@@ -48,7 +48,7 @@ class Boots:
     """The marks of one node. `load` before the actors run; the rest on any connection's loop."""
 
     def __init__(self, store: Store, boot: str) -> None:
-        self._store, self._boot = store, boot
+        self._store, self.boot = store, boot
         self._ran: set[str] = set()
 
     def load(self) -> None:
@@ -63,7 +63,7 @@ class Boots:
             except StoreError as error:
                 _log.warning("%s: %s", stored.key, error)
                 continue
-            if self._boot and mark.boot == self._boot:
+            if self.boot and mark.boot == self.boot:
                 self._ran.add(stored.key[len(BOOT) :])
 
     def ran(self, uuid: str) -> bool:
@@ -72,13 +72,13 @@ class Boots:
 
     def marks(self, uuid: str) -> list[Operation]:
         """Return what to commit together with an acknowledgement; nothing when it is remembered already."""
-        if not self._boot or uuid in self._ran:
+        if not self.boot or uuid in self._ran:
             return []
-        return [Put(BOOT + uuid, StoredBoot(boot=self._boot).pack())]
+        return [Put(BOOT + uuid, StoredBoot(boot=self.boot).pack())]
 
     def committed(self, uuid: str) -> None:
         """Note that the marks are durable."""
-        if self._boot:
+        if self.boot:
             self._ran.add(uuid)
 
     async def remember(self, uuid: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ...config.states import State
@@ -61,7 +62,7 @@ def _take(
         loaded.skipped[record.connection] = loaded.skipped.get(record.connection, 0) + 1
         return
     incarnation = max(owner[0].incarnation if owner else 0, run.incarnation if run else 0)
-    running = run is not None and run.phase == "running"
+    running = run is not None and run.phase == "running" and not _surely_gone(run, services.boots.boot)
     snapshot = Snapshot(
         uuid=uuid, name=record.name, node=services.node, connection=record.connection, title=record.title,
         size=Size(**run.size) if run and running and run.size else record.size,
@@ -81,3 +82,15 @@ def _take(
     if run is not None:
         loaded.runs.setdefault(record.connection, {})[uuid] = run
         loaded.highest_id[record.connection] = max(loaded.highest_id.get(record.connection, 0), run.id)
+
+
+def _surely_gone(run: StoredRun, boot: str) -> bool:
+    """Tell whether the process of a recorded guest is gone: what ended just before the node did was not cleaned up yet.
+
+    Only handles of processes of this host name both a pid and a boot. A pid that is taken tells nothing: adoption
+    looks closely.
+    """
+    pid, then = run.handle.get("pid"), run.handle.get("boot_id")
+    if not boot or not isinstance(then, str) or not isinstance(pid, int) or pid <= 0:
+        return False
+    return then != boot or not Path(f"/proc/{pid}").exists()

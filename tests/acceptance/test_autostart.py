@@ -58,6 +58,11 @@ def settles(rpc: Rpc, wanted: Mapping[str, tuple[str, int]]) -> None:
     assert states(rpc) == wanted
 
 
+def opens(rpc: Rpc) -> None:
+    """Wait until the first connection is open."""
+    wait_until(lambda: rpc.call("connection.list")[0]["state"] == "open", 20, "the connection")
+
+
 def reboot(node: NodeProcess) -> None:
     """Let the marks be those of an earlier boot, as they are after a reboot of the host; the guests are gone then."""
     store = SqliteStore(node.folder / "s")
@@ -178,3 +183,25 @@ def test_first_comes_first() -> None:
                 wait_until(lambda: all(state == "running" for state, _ in states(rpc).values()), 10, "all starts")
                 ids = {each["name"]: each["id"] for each in rpc.call("domain.list")}
             assert sorted(ids, key=lambda name: ids[name]) == ["dns", "db-0", "db-1", "app", "zzz"]
+
+
+@pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed")
+@pytest.mark.parametrize("end", ["killed", "stopped"])
+def test_what_was_destroyed_just_before_is_never_shown_as_running(end: str) -> None:
+    """Its record says `running` until it is cleaned up; its process says otherwise at once."""
+    with short_folder() as folder, NodeProcess(folder, ["qemu:///system"]) as node:
+        node.start()
+        with node.connect() as rpc:
+            rpc.call("domain.define_xml", xml=GUEST.format(name="web", disk=""))
+            rpc.call("domain.set_autostart", domain="web", autostart=True)
+        for _ in range(3):
+            with node.connect() as rpc:
+                rpc.call("domain.start", domain="web")
+                rpc.call("domain.destroy", domain="web", grace_s=0)
+            node.kill() if end == "killed" else node.stop()
+            node.start()
+            with node.connect() as rpc:
+                seen = {states(rpc)["web"][0]}
+                opens(rpc)
+                seen.add(states(rpc)["web"][0])
+            assert seen == {"shutoff"}

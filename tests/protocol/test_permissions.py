@@ -154,7 +154,10 @@ def test_grant_from_settings() -> None:
     assert grant == Grant(identity="uid:5", permissions=("domain:*",), names="web-*")
 
 
-@pytest.mark.parametrize("identity", ["user:no such user", "group:no such group", "uid:x", "gid:-1"])
+@pytest.mark.parametrize("identity", [
+    "user:no such user", "group:no such group", "user:", "group:", "uid:x", "uid:", "gid:-1", "uid:4294967295",
+    "gid:99999999999999999999", "uid:\u00b2", "gid:\u0663", "uid: 5",
+])  # fmt: skip
 def test_names_that_do_not_exist_are_found_at_start(identity: str) -> None:
     with pytest.raises(SettingsError):
         Policy([Grant(identity=identity, permissions=("domain:read",))])
