@@ -45,6 +45,8 @@ class Aside:
         self._handlers: dict[int, Handler] = {}
         self._round: deque[Step] = deque()
         self._next: list[Step] = []
+        self.waiting = False
+        """Whether any step waits for its turn."""
         self._rested_at = 0.0
 
     def fileno(self) -> int:
@@ -72,11 +74,7 @@ class Aside:
     def soon(self, step: Step) -> None:
         """Take a step in the next round."""
         self._next.append(step)
-
-    @property
-    def waiting(self) -> bool:
-        """Whether any step waits for its turn."""
-        return bool(self._round or self._next)
+        self.waiting = True
 
     def rest_s(self) -> float:
         """Return for how long they rest from now on; 0.0 when they do not."""
@@ -84,6 +82,10 @@ class Aside:
 
     def run(self) -> None:
         """Take steps for `SHARE_S`, at most one round."""
+        self._take_steps()
+        self.waiting = bool(self._round or self._next)
+
+    def _take_steps(self) -> None:
         steps, clock = self._round, self._clock
         began = clock()
         until = began + SHARE_S

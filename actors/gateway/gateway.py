@@ -15,6 +15,7 @@ from ...config.errors import Busy, MechaneError, OperationFailed, PermissionDeni
 from ...protocol.identity import Identity
 from ...protocol.limits import Limits
 from ...protocol.wire import session_error_frame
+from ..runtime.memory import Freed
 from .listener import Listener, bind_unix
 from .loop import Loop
 from .peer import LoginNames, unix_identity
@@ -55,6 +56,7 @@ class Gateway:
         self.handler = handler
         self.loop = Loop(clock, self.log)
         self.sweep = Sweep(self.loop)
+        self.freed = Freed(self.loop.later)
         self.buffer = memoryview(bytearray(RECEIVE_BYTES))
         self.decoders: dict[tuple[int, int], list[Any]] = {}
         self.not_read_only = frozenset(spec.name for spec in catalogue if not spec.read_only)

@@ -135,7 +135,7 @@ class Loop:
     def run(self) -> None:
         """Serve until `stop`; then close the loop's own descriptors."""
         poll = Poller(self._epoll).poll
-        handlers = self._handlers
+        handlers, aside = self._handlers, self._aside
         try:
             while not self._stopping:
                 for fd, mask in poll(self._timeout_s(), EVENTS_PER_TURN):
@@ -152,7 +152,7 @@ class Loop:
                     self._run_all(ready)
                 if self._timers:
                     self._run_timers()
-                if self._aside_ready or self._resting or self._aside.waiting:
+                if self._aside_ready or aside.waiting or self._resting:
                     self._run_aside()
                 if self._closing:
                     self._close_all()

@@ -24,6 +24,7 @@ from ...protocol.identity import Identity
 from ...protocol.limits import Limits
 from ...protocol.permissions import Grants
 from ...protocol.wire import session_error_frame
+from ..runtime.memory import Freed
 from .loop import BROKEN, IN, OUT, Loop
 from .reader import Reader
 from .stream import Channel, Stream
@@ -67,14 +68,13 @@ class Owner(Protocol):
     buffer: memoryview
     decoders: dict[tuple[int, int], list[Any]]
     not_read_only: frozenset[str]
+    freed: Freed
 
     def forget(self, session: Session) -> None:
         """Take a session off the list; gateway thread."""
-        ...
 
     def count(self, what: str) -> None:
         """Count something for the administrator; gateway thread."""
-        ...
 
 
 class Session:
@@ -264,6 +264,7 @@ class Session:
             self.closed = True
             self._mask = -1
             self._outbox.clear()
+            self._owner.freed.count(self._outbox_size)
             self._outbox_size = 0
         self._owner.sweep.discard(self)
         self._owner.loop.remove(self._sock.fileno())
