@@ -15,6 +15,8 @@ from mechane.tests.support.node import NodeProcess
 from mechane.tests.support.rpc import Gone, Rpc, RpcError
 from mechane.tests.support.wait import wait_until
 
+BEGIN_S = 60.0
+"""Seconds that a node has to answer, on a machine that may have much else to do."""
 UUID = "6e27d4a0-7dbb-4b6b-b7a4-d7dbe7dbbd77"
 XML = """<domain type='qemu'><name>g</name><uuid>{uuid}</uuid><memory unit='MiB'>64</memory>
 <vcpu current='1'>2</vcpu><os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>
@@ -83,7 +85,8 @@ class Bench:
     def restart(self) -> None:
         """Start the node again and wait until nothing of what it was broken off in is left."""
         self.node.kill()
-        self.node.start()
+        self.node.launch()
+        wait_until(self.node.answers, BEGIN_S, "the node's answer to a ping")
         with self.node.connect() as rpc:
             self.settled(rpc)
 

@@ -25,6 +25,7 @@ TERMS = int(os.environ.get("MECHANE_TERMS", "20"))
 PARTS = int(os.environ.get("MECHANE_PARTS", "10"))
 DOMAINS, WORKERS = 6, 3
 END_S = 40.0
+BEGIN_S = 90.0
 pytestmark = [pytest.mark.qemu, pytest.mark.skipif(os.geteuid() != 0, reason="changes the owners of files")]
 
 
@@ -34,24 +35,35 @@ def end_again_and_again(seed: int, kills: int, terms: int) -> None:
     ways = [signal.SIGKILL] * kills + [signal.SIGTERM] * terms
     draw.shuffle(ways)
     broken: Counter[str] = Counter()
+    done: Counter[str] = Counter()
     with short_folder() as folder, NodeProcess(folder, ["qemu:///system"]) as node:
         folder.chmod(0o755)
         load = Changes.make(node, folder / "img", DOMAINS)
-        node.start()
+        begin(node)
         for index, way in enumerate(ways):
             load.start(WORKERS, seed * 1000 + index)
             wait_until(partial(load.has_done, draw.randrange(3, 30)), 60, "some calls")
             end(load, way)
             broken.update(domain.flight[0] for domain in load.domains if domain.flight is not None)
-            node.start()
+            begin(node)
             with node.connect() as rpc:
                 rpc.timeout_s = 60
                 settle(rpc, load)
                 compare(rpc, load)
+            done[way.name] += 1
+            so_far = f"{dict(done)}, {load.total.total()} acknowledged, {broken.total()} broken off"
+            print(f"\rseed {seed}: {so_far}", end="")
         assert "cannot schedule new futures" not in node.log.read_text(errors="replace")
         finish(load)
-    print(f"seed {seed}: {kills} kills and {terms} SIGTERMs, {load.total.total()} changes acknowledged, nothing lost; "
-          f"{dict(load.total)}; broken off: {dict(broken)}")  # fmt: skip
+    ends = f"{kills} kills and {terms} SIGTERMs"
+    print(f"\nseed {seed}: {ends}, {load.total.total()} changes acknowledged, nothing lost; {dict(load.total)}; "
+          f"broken off: {dict(broken)}")  # fmt: skip
+
+
+def begin(node: NodeProcess) -> None:
+    """Start the node, on a machine that may have much else to do."""
+    node.launch()
+    wait_until(node.answers, BEGIN_S, "the node's answer to a ping")
 
 
 def end(load: Changes, way: signal.Signals) -> None:
