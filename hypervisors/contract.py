@@ -104,7 +104,8 @@ class Target:
 
 Handle = dict[str, Any]
 """What a driver needs to find a guest again after a restart of the node: plain data that
-MessagePack can pack, with `version`; opaque to everybody else, at most 64 KiB."""
+MessagePack can pack, with `version`, the format's number (config/record.py has the rules for other versions);
+opaque to everybody else, at most 64 KiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,7 +286,7 @@ class Driver(ABC):
 
     @abstractmethod
     async def discover(self) -> Sequence[Found]:
-        """List the guests that the hypervisor itself knows; empty where only mechane does.
+        """List the guests that the hypervisor itself knows, and those that run and that nobody has taken up.
 
         Called after `open`, after `DriverEnv.domains_changed`, and now and then. A guest that runs
         and is not known to run is taken up through `reattach` with its `handle`, as after a restart;
@@ -330,12 +331,19 @@ class Driver(ABC):
     async def reattach(self, target: Target, handle: Handle, facts: FactSink) -> Started | None:
         """Take up a running guest again from its handle, or None when it is gone.
 
-        Reports `Spawned` at once when the process lives, even if its monitor hangs.
+        Reports `Spawned` at once when the process lives, even if its monitor hangs. A handle that does not fit is
+        a reason to look for the guest by its UUID, not to say that it is gone; `Started.handle` is the right one.
+
+        Raises:
+            StoreError: a newer version wrote the handle; the guest stays as it is.
         """
 
     @abstractmethod
     async def abandon(self, target: Target, handle: Handle) -> None:
-        """End whatever an unfinished start left behind, and remove its files."""
+        """End whatever an unfinished start left behind, and remove its files.
+
+        A guest that is certainly of another start than the handle's is left alone.
+        """
 
     @abstractmethod
     async def inspect(self, target: Target) -> Inspection:
@@ -377,9 +385,14 @@ class Driver(ABC):
         del target
 
     async def sweep(self, known: Mapping[str, Handle]) -> Sequence[str]:
-        """End guests of this connection's folders that no handle knows; return what was ended.
+        """Remove what guests left in this connection's folders that no handle knows and that do not run.
+
+        No guest is ended: one that runs and that no handle knows is what `discover` shows.
 
         Args:
             known: handles by domain UUID that the store has.
+
+        Returns:
+            UUIDs of those whose remains were removed.
         """
         return ()

@@ -28,7 +28,8 @@ class Entry:
     """One domain: cell, mailbox, actor, and what only its actor changes."""
 
     __slots__ = ("_visible", "actor", "cell", "cleaned", "holder", "leaving", "mailbox", "noted", "owner",
-                 "owner_version", "record", "stats", "stored_version", "window", "work", "xml_version")  # fmt: skip
+                 "owner_version", "record", "stats", "stored_version", "unread", "window", "work",
+                 "xml_version")  # fmt: skip
 
     def __init__(self, cell: Cell, mailbox: Mailbox[Any], *, visible: bool) -> None:
         self.cell = cell
@@ -50,6 +51,8 @@ class Entry:
         """What is stored of the domain (domain/stored.py), with fields that only other versions know; or None."""
         self.owner: Any = None
         """The same of its owner."""
+        self.unread = False
+        """Whether one of its records cannot be read, for which it is quarantined."""
         self.stats: tuple[float, dict[str, Any]] | None = None
         self.window: RestartWindow | None = None
         self.work: Any = None

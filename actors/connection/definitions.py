@@ -18,6 +18,7 @@ from ...config.errors import (
     NoDomain,
     OperationFailed,
     PermissionDenied,
+    StoreError,
     XmlError,
 )
 from ...hypervisors.contract import Capability, Target
@@ -25,8 +26,8 @@ from ..cells.directory import Entry
 from ..domain.orders import Order
 from ..domain.stored import RUN, XML, StoredRun
 from ..router.pending import PendingCall
-from ..stores.aio import apply, fetch
-from ..stores.interface import Operation, Put
+from ..stores.aio import fetch
+from ..stores.interface import Operation
 
 if TYPE_CHECKING:
     from ..services import Services
@@ -52,6 +53,16 @@ def may_name(call: PendingCall, connection: str, name: str) -> None:
             f"{call.spec.name} of {name} needs the permission {call.spec.permission}", remedy="ask for a grant",
             permission=call.spec.permission,
         )  # fmt: skip
+
+
+def _text_of(value: bytes, entry: Entry) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise StoreError(
+            f"the definition of {entry.cell.snapshot.name} is damaged: {error}",
+            remedy="define it again, or restore the store from a backup", uuid=entry.uuid,
+        ) from error  # fmt: skip
 
 
 class Definitions:
@@ -176,7 +187,7 @@ class Definitions:
             return cache[key]
         if entry.stored_version:
             found = await fetch(self.services.definitions, XML + entry.uuid)
-            text = found.value.decode() if found else ""
+            text = _text_of(found.value, entry) if found else ""
         else:
             found = await fetch(self.services.runtime, RUN + entry.uuid)
             text = StoredRun.unpack(found.value).xml if found else ""
@@ -210,14 +221,9 @@ class Definitions:
         return StoredRun.unpack(found.value), found.version
 
     async def _rewrite_run(self, entry: Entry, run: StoredRun, version: int, ops: list[Operation]) -> None:
-        services = self.services
-        put = Put(RUN + entry.uuid, run.pack(), if_version=version)
-        if services.runtime is services.definitions:
-            await apply(services.definitions, [*ops, put])
-        else:
-            await apply(services.runtime, [put])
-            if ops:
-                await apply(services.definitions, ops)
+        from ..domain.running import keep_run
+
+        await keep_run(self, entry.uuid, run, ops, if_version=version)  # type: ignore[arg-type]  # the supervisor is
 
     async def edit_metadata(self, xml: str, kind: str, value: str | None, uri: str | None, key: str | None) -> str:
         """Return the XML with title, description or a metadata element changed."""

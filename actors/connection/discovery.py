@@ -6,6 +6,7 @@ meanwhile runs once more afterwards.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import MechaneError
@@ -15,6 +16,7 @@ from ..cells import facts
 from ..cells.directory import Entry
 from ..cells.snapshot import Size
 from ..domain.orders import Order
+from .taking_up import settle
 
 if TYPE_CHECKING:
     import logging
@@ -50,7 +52,7 @@ class Discovery:
         try:
             found = await self.driver.discover()
             for guest in found:
-                self._meet(guest)
+                self.meet(guest)
             if Capability.NATIVE_DEFINITIONS in self.driver.capabilities:
                 self._miss({guest.uuid for guest in found})
         except MechaneError as error:
@@ -63,30 +65,40 @@ class Discovery:
             self._again = False
             self.discover_soon()
 
-    def _meet(self, guest: Found) -> None:
-        """Make a domain known that the hypervisor has and we do not, and take it up when it runs."""
+    def meet(self, guest: Found) -> asyncio.Future[Any] | None:
+        """Make a domain known that the hypervisor has and we do not, and take it up when it runs.
+
+        Returns:
+            What is done when it was taken up; None where there is nothing to do.
+        """
         entry = self.services.directory.get(guest.uuid)
         if entry is None:
             entry = self._new(guest)
             if entry is None:
-                return
+                return None
         snapshot = entry.cell.snapshot
-        if snapshot.connection != self.uri.text:
-            return
+        if snapshot.connection != self.uri.text or snapshot.quarantined:
+            return None
         running = is_active(guest.state)
-        if running and not (snapshot.active or snapshot.starting) and entry.holder is None:
-            entry.mailbox.urge(Order(verb="meet", args={"found": guest}))
+        if not running or snapshot.active or snapshot.starting or entry.holder is not None:
+            return None
+        done: asyncio.Future[Any] = self.home.loop.create_future()
+        entry.mailbox.urge(Order(verb="meet", args={"found": guest}, done=settle(done)))
+        return done
 
     def _new(self, guest: Found) -> Entry | None:
-        entry: Entry = self.new_entry(guest.uuid, guest.name, visible=guest.persistent)  # type: ignore[attr-defined]  # the supervisor's
-        try:
-            self.services.directory.add(entry)
-        except MechaneError as error:
-            self.log.warning("cannot show %s of %s: %s", guest.name, self.uri, error)
-            return None
-        if guest.persistent:
-            entry.cell.put(facts.Defined(name=guest.name, title="", size=Size()))
-        return entry
+        """Make an entry; where another domain has the name, the guest is shown under it and its UUID's begin."""
+        for name in (guest.name, f"{guest.name}-{guest.uuid[:8]}"):
+            entry: Entry = self.new_entry(guest.uuid, name, visible=guest.persistent)  # type: ignore[attr-defined]  # the supervisor's
+            try:
+                self.services.directory.add(entry)
+            except MechaneError as error:
+                self.log.warning("cannot show %s of %s: %s", name, self.uri, error)
+                continue
+            if guest.persistent:
+                entry.cell.put(facts.Defined(name=name, title="", size=Size()))
+            return entry
+        return None
 
     def _miss(self, found: set[str]) -> None:
         """Remove domains that the hypervisor itself no longer defines."""

@@ -30,7 +30,6 @@ from ..cells.directory import Entry
 from ..cells.snapshot import Snapshot
 from ..domain.actor import DomainActor
 from ..domain.orders import DestroyByDriver, Order
-from ..domain.stored import StoredRun
 from ..router.pending import PendingCall
 from ..router.router import incident, unsupported
 from ..runtime.asker import work_for
@@ -45,12 +44,10 @@ from .definitions import Definitions
 from .discovery import Discovery
 from .env import ConnectionEnv
 from .sink import Sink
+from .taking_up import TakingUp
 
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses before a driver that could not be opened is tried again."""
-ADOPT_DEADLINE_S = 30.0
-ADOPT_PATIENCE_S = 5.0
-"""How long the sweep and autostart wait for guests to be taken up; a hung one goes on in its own actor."""
 OPEN_WAIT_S = 10.0
 """How long calls wait for a driver that is being opened; QEMU is probed in about 0.1 s on an idle machine."""
 CLOSE_WAIT_S = 5.0
@@ -60,7 +57,7 @@ READERS_AT_ONCE, READERS_SHARE = 4, 0.2
 """Calls of the read-only socket's clients: how many at once, and which part of the loop's time they may use."""
 
 
-class Supervisor(LoopActor, Definitions, Discovery):
+class Supervisor(LoopActor, Definitions, Discovery, TakingUp):
     """One connection; see the module."""
 
     def __init__(self, services: Services, uri: ConnectionUri, deadlines: Deadlines, settings: Any) -> None:
@@ -278,33 +275,6 @@ class Supervisor(LoopActor, Definitions, Discovery):
             if order.call is not None:
                 order.call.fail(error)
 
-    # ---- adoption
-
-    async def adopt_all(self, runs: dict[str, StoredRun]) -> None:
-        """Take up the guests that ran before, side by side; a hung one delays no other."""
-        if not await self.opened(ADOPT_DEADLINE_S):
-            self.log.error("%s is not open: its guests stay as recorded", self.uri)
-            await self._opened.wait()
-        waits = []
-        for uuid, run in runs.items():
-            entry = self.services.directory.get(uuid)
-            if entry is not None:
-                done = self.home.loop.create_future()
-                entry.mailbox.urge(Order(verb="adopt", args={"run": run}, done=_settle(done)))
-                waits.append(done)
-        if waits:
-            await asyncio.wait(waits, timeout=ADOPT_PATIENCE_S)
-
-    async def sweep(self, runs: dict[str, StoredRun]) -> None:
-        """End guests of ours that no record knows."""
-        try:
-            swept = await self.driver.sweep({uuid: run.handle for uuid, run in runs.items()})
-        except MechaneError as error:
-            self.log.warning("sweep of %s: %s", self.uri, error)
-        else:
-            if swept:
-                self.log.warning("ended %d guests that nobody owned: %s", len(swept), ", ".join(swept))
-
     # ---- autodestroy
 
     def autodestroy(self, entry: Entry, client: Any, incarnation: int) -> None:
@@ -361,11 +331,3 @@ def drivers_with(capability: Capability) -> list[str]:
         if capability in cls.capabilities:
             found.append(scheme)
     return sorted(found)
-
-
-def _settle(future: asyncio.Future[Any]) -> Any:
-    def done(outcome: Any) -> None:
-        if not future.done():
-            future.set_result(outcome)
-
-    return done

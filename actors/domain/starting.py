@@ -1,4 +1,4 @@
-"""Verbs that bring a guest into being, take it up again, and clean up after it.
+"""Verbs that bring a guest into being, and clean up after it.
 
 The order of a start is what makes `kill -9` of the node harmless:
 
@@ -7,7 +7,7 @@ The order of a start is what makes `kill -9` of the node harmless:
 3. when the guest runs that is published, made durable, and only then acknowledged.
 
 After a crash of the node a record in phase `starting` was never acknowledged: its guest is
-killed. One in phase `running` is adopted.
+killed. One in phase `running` is adopted (adopting.py), and so is one that has a mark (marks.py).
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from ...config.errors import Cancelled, InvalidArgument, MechaneError, OperationFailed, StartFailed
-from ...config.states import State
 from ...hypervisors.contract import CancelFlag, Capability, Handle, Started, StartMode, StartRequest, Target
 from ..cells import facts
 from ..router.pending import PendingCall
 from ..stores.aio import apply, fetch
 from ..stores.interface import Delete, Operation, Put
-from .orders import Order
 from .registering import register, unregister
+from .running import acknowledge_run, unmark
 from .stored import OWNER, RUN, StoredOwner, StoredRun
-from .undertaking import after_end
 
 if TYPE_CHECKING:
     from .actor import DomainActor
@@ -77,7 +76,7 @@ async def _bring_up(
     run = StoredRun(
         connection=snapshot.connection, name=snapshot.name, incarnation=snapshot.incarnation + 1, phase="starting",
         id=supervisor.next_id(), handle={}, xml=transient, size=asdict(snapshot.size), title=snapshot.title,
-        autodestroy=bool(args.get("autodestroy")),
+        autodestroy=bool(args.get("autodestroy")), start=uuid4().hex,
     )  # fmt: skip
     cell.begin_start(cancel)
     cell.put(facts.StartBegan(incarnation=run.incarnation))
@@ -187,9 +186,9 @@ async def _acknowledge(actor: DomainActor, run: StoredRun, started: Started, det
         run, phase="running", state=started.state.value, reason=started.reason, started_at=now,
     )  # fmt: skip
     uuid = actor.entry.uuid
-    marks = services.boots.marks(uuid) if after.persistent else []
-    await apply(services.runtime, [Put(RUN + uuid, run.pack()), *marks])
-    if marks:
+    boot = services.boots.marks(uuid) if after.persistent else []
+    await acknowledge_run(actor.supervisor, uuid, run, boot)
+    if boot:
         services.boots.committed(uuid)
 
 
@@ -208,17 +207,23 @@ async def _give_up(actor: DomainActor, run: StoredRun, error: BaseException) -> 
     supervisor.log.info("start of %s gave up: %s", snapshot.name, error)
     if was_killed and snapshot.persistent:  # its administrator wants it off, and so it stays
         await supervisor.services.boots.remember(actor.entry.uuid)
-    await forget(actor)
+    await forget(actor, start=run.start)
     actor.entry.cleaned = run.incarnation
     if not cell.snapshot.persistent:
         await unregister(actor)
         supervisor.remove(actor.entry)
 
 
-async def forget(actor: DomainActor) -> None:
-    """Remove the run record and free the owner token."""
+async def forget(actor: DomainActor, *, start: str | None = None) -> None:
+    """Remove the run record and the mark, and free the owner token.
+
+    Args:
+        actor: whose domain it is.
+        start: the start that is given up: the mark of another one stays.
+    """
     services = actor.supervisor.services
     uuid = actor.entry.uuid
+    await unmark(actor.supervisor, uuid, start)
     free = owned(actor, actor.cell.snapshot.incarnation, held=False)
     shared: list[Operation] = []
     if actor.entry.owner_version:
@@ -269,44 +274,3 @@ async def _forget_state(actor: DomainActor, target: Target) -> None:
             await supervisor.driver.forget_state(target, kinds)
     except MechaneError as error:
         supervisor.log.warning("state of %s stays: %s", target.name, error)
-
-
-async def adopt(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:
-    """Take up a guest that ran before the node was restarted, or clean up what is left of it."""
-    run: StoredRun = args["run"]
-    cell, supervisor = actor.cell, actor.supervisor
-    target = Target(uuid=cell.snapshot.uuid, name=run.name, incarnation=run.incarnation, id=run.id)
-    if run.phase != "running":
-        await supervisor.driver.abandon(target, run.handle)
-        cell.put(facts.StartGaveUp(incarnation=run.incarnation))
-        await forget(actor)
-        actor.entry.cleaned = run.incarnation
-        if not cell.snapshot.persistent:
-            await unregister(actor)
-            supervisor.remove(actor.entry)
-        return
-    started = await supervisor.driver.reattach(target, run.handle, supervisor.sink_of(actor.entry))
-    if started is None:
-        cell.put(facts.StartGaveUp(incarnation=run.incarnation, reason="unknown"))
-        await after_end(actor)
-        await clean(actor, {"incarnation": run.incarnation}, None)
-        return
-    stuck = cell.snapshot.stuck is not None
-    cell.put(
-        facts.StartDone(
-            incarnation=run.incarnation, id=run.id, state=State(run.state) if stuck else started.state,
-            reason=run.reason if stuck else _kept_reason(run, started), pid=started.pid, started_at=run.started_at,
-            detail="adopted",
-        )
-    )  # fmt: skip
-    supervisor.log.info("adopted %s (pid %s)", run.name, started.pid)
-    if cell.snapshot.persistent:  # a version before, which kept no marks, may have started it
-        await supervisor.services.boots.remember(actor.entry.uuid)
-    if actor.entry.work is not None:
-        actor.entry.mailbox.urge(Order(verb="settle"))
-    if run.autodestroy:  # no client's connection outlives the node
-        supervisor.end_with_client(actor.entry, run.incarnation)
-
-
-def _kept_reason(run: StoredRun, started: Started) -> str:
-    return run.reason if run.state == started.state.value else started.reason

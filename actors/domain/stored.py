@@ -22,6 +22,7 @@ import msgpack
 
 from ...config.errors import StoreError
 from ...config.record import Record
+from ...config.states import State
 from ..cells.snapshot import Size
 from ..stores import formats
 
@@ -131,7 +132,19 @@ class StoredRun(StoredRecord):
     autodestroy: bool = False
     """It ends with the connection of the client that started it."""
     started_at: float = 0.0
+    start: str = ""
+    """Names this start among all; made at random."""
+    revision: int = 0
+    """Counts the changes of this record."""
     kept: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def known_state(self) -> State:
+        """Return the state; running for a word that only a newer version knows."""
+        try:
+            return State(self.state)
+        except ValueError:
+            return State.RUNNING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,7 @@ from .changing import target_of
 from .defining import save, stored
 from .orders import Order
 from .registering import register
+from .running import mark_anew
 from .sizes import described
 from .stored import RUN, WORK, StoredRun, StoredWork
 
@@ -149,18 +150,21 @@ async def commit(
     pending: Pending | None = entry.work
     local: list[Operation] = [Delete(WORK + entry.uuid)] if pending is not None and pending.durable else []
     live = described(live_xml) if live_xml else None
+    changed: StoredRun | None = None
     with actor.unbroken():
         if live_xml and pending is not None:
             pending.live_xml = live_xml
             actor.cell.put(facts.Resized(live=live))
         run = await run_of(services, entry) if live_xml or handle is not None else None
         if run is not None:
-            changed = replace(run, handle=dict(handle or run.handle))
+            changed = replace(run, handle=dict(handle or run.handle), revision=run.revision + 1)
             if live is not None:
                 changed = replace(changed, live_xml=live_xml, size=asdict(live))
                 changed = changed if actor.cell.snapshot.persistent else replace(changed, xml=live_xml)
             local.append(Put(RUN + entry.uuid, changed.pack()))
         await _store(actor, local, config)
+        if changed is not None:
+            await mark_anew(actor.supervisor, entry.uuid, changed)
         if live is not None:
             actor.cell.put(facts.Resized(live=live))
         if entry.work is pending:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from . import changing, commands, defining, keeping, meeting, plugging, starting, undertaking, watching
+from . import adopting, changing, commands, defining, keeping, meeting, plugging, starting, undertaking, watching
 
 Verb = Callable[[Any, dict[str, Any], Any], Awaitable[Any]]
 """Called with the actor, the arguments and the client's call (None for mechane's own orders)."""
@@ -13,7 +13,7 @@ Verb = Callable[[Any, dict[str, Any], Any], Awaitable[Any]]
 VERBS: dict[str, Verb] = {
     "domain.start": starting.start,
     "create": starting.create,
-    "adopt": starting.adopt,
+    "adopt": adopting.adopt,
     "autostart": starting.autostart,
     "clean": starting.clean,
     "meet": meeting.meet,

@@ -122,6 +122,7 @@ async def reattach(node: Node, call: PendingCall) -> dict[str, Any]:
 async def _reattach_domain(supervisor: Any, entry: Entry) -> dict[str, Any]:
     if entry.window is not None:
         entry.window.forget()
+    await supervisor.reload(entry)
     snapshot = entry.cell.put(facts.TakenBack())
     if snapshot.active:
         target = Target(uuid=snapshot.uuid, name=snapshot.name, incarnation=snapshot.incarnation, id=snapshot.id)

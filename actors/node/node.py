@@ -214,7 +214,7 @@ class Node:
                     if not left:
                         done.set()
             await supervisor.opened(OPEN_WAIT_S)
-            await supervisor.sweep(runs)
+            await supervisor.take_stock(runs)
             await autostart_all(supervisor)
 
         for uri, supervisor in self.connections.items():

@@ -306,6 +306,8 @@ class Lab:
             for spawned in trial.facts.of(Spawned):
                 if not trial.facts.of(Exited):
                     spawned.kill.kill(0.0)
+            if trial.handles and not trial.facts.of(Exited):
+                await self.soon(self.driver.abandon(trial.target, trial.handles[-1]), "abandon")
         await self.soon(self.driver.sweep({}), "sweep")
         await self.soon(self.driver.close(), "close")
         await self.until(lambda: not self.processes(), "processes were left behind at the end")

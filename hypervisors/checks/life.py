@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from ...config.errors import MechaneError
-from ...config.states import State
+from ...config.states import State, is_active
 from ..contract import Capability, Handle, Target
 from ..facts import Exited, Fact, Spawned, StateChanged
 from ..registry import check_declaration
@@ -204,17 +204,26 @@ async def abandons(lab: Lab) -> None:
 
 
 async def sweeps(lab: Lab) -> None:
-    """`sweep` ends guests that no handle knows, and only those."""
+    """`sweep` ends no guest; one that no handle knows is shown by `discover` and can be taken up."""
     if not lab.subject.survives:
         return
     kept, lost = await lab.start(), await lab.start()
     await lab.restart()
-    swept = await lab.soon(lab.driver.sweep({kept.target.uuid: kept.handles[-1]}), "sweep")
-    expect(list(swept) == [lost.target.uuid], f"sweep ended {list(swept)}, not the one unknown guest")
+    known = {kept.target.uuid: kept.handles[-1]}
+    swept = await lab.soon(lab.driver.sweep(known), "sweep")
+    expect(not list(swept), f"sweep took away {list(swept)}, which run")
     again = lab.trial(kept.target)
     started = await lab.soon(lab.driver.reattach(kept.target, kept.handles[-1], again.facts), "reattach")
     expect(started is not None, "sweep ended a guest that a handle knows")
+    shown = {found.uuid: found for found in await lab.soon(lab.driver.discover(), "discover")}
+    expect(lost.target.uuid in shown, "a guest that runs and that no handle knows is not shown")
+    found = shown[lost.target.uuid]
+    expect(is_active(found.state), f"the guest that no handle knows is shown as {found.state}")
+    taken = lab.trial(lost.target)
+    started = await lab.soon(lab.driver.reattach(lost.target, found.handle or {}, taken.facts), "reattach")
+    expect(started is not None, "a guest that was found cannot be taken up")
     await lab.end(again)
+    await lab.end(taken)
 
 
 def _next(target: Target) -> Target:

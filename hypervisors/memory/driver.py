@@ -46,7 +46,6 @@ from .shell import Shell
 from .switches import Crash, Switch, Switches, from_options
 
 VERSION = "mechane-test 1"
-HANDLE_VERSION = 1
 
 
 class MemoryDriver(Keeping, Driver):
@@ -105,9 +104,9 @@ class MemoryDriver(Keeping, Driver):
             self._keeper.close()
 
     async def discover(self) -> Sequence[Found]:
-        """Return nothing: only mechane knows these guests."""
+        """Return the guests of the state file that nobody has taken up."""
         await self._meet("discover", self.env.deadlines.query_s)
-        return ()
+        return [report.found(guest) for guest in self._found if self._guests.get(guest.uuid) is guest]
 
     async def get_capabilities(self) -> dict[str, Any]:
         """Return the capabilities."""
@@ -166,7 +165,7 @@ class MemoryDriver(Keeping, Driver):
             guest.id = self._last_id + 1
         self._last_id = max(self._last_id, guest.id)
         request.cancel.check()
-        handle: Handle = {"version": HANDLE_VERSION, "incarnation": target.incarnation, "complete": False}
+        handle = report.handle(target.incarnation, complete=False)
         await request.record(handle)
         request.cancel.check()
         self._guests[guest.uuid] = guest
@@ -200,8 +199,10 @@ class MemoryDriver(Keeping, Driver):
     async def reattach(self, target: Target, handle: Handle, facts: FactSink) -> Started | None:
         """Take a guest up again when it still runs; one that hangs comes with its last state."""
         guest = self._guests.get(target.uuid)
-        if guest is None or handle.get("incarnation") != guest.frozen_incarnation:
+        if guest is None:
             return None
+        report.check(handle, target.name)
+        self._found = [found for found in self._found if found is not guest]
         guest.facts, guest.incarnation = facts, target.incarnation
         guest.id = target.id if target.id is not None else guest.id
         kill = GuestKill(guest, self._around)
@@ -224,17 +225,9 @@ class MemoryDriver(Keeping, Driver):
         await self._meet("finished", self.env.deadlines.change_s)
 
     async def sweep(self, known: Mapping[str, Handle]) -> Sequence[str]:
-        """End guests of the state file that no handle knows; what was started since is somebody's."""
+        """Remove nothing: guests leave nothing behind."""
         await self._meet("sweep", self.env.deadlines.change_s)
-        ended = []
-        for guest in self._found:
-            handle = known.get(guest.uuid)
-            if self._guests.get(guest.uuid) is not guest:
-                continue
-            if handle is None or handle.get("incarnation") != guest.frozen_incarnation:
-                guest.exit("destroyed", message="no definition knew it")
-                ended.append(guest.uuid)
-        return ended
+        return ()
 
     async def inspect(self, target: Target) -> Inspection:
         """Return the guest's state; one that does not run is shut off."""

@@ -5,12 +5,42 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from typing import Any
+from xml.sax.saxutils import escape
 
+from ...config.record import checked
+from ..contract import Found, Handle
 from .guest import Guest
+
+HANDLE_VERSION = 1
 
 MACHINE = "mechane-test"
 _READ_PER_CPU_NS, _WRITE_PER_CPU_NS, _NET_PER_CPU_NS = 1_000, 4_000, 2_000
 """Processor time per byte: made up, so that figures grow while a guest runs and never shrink."""
+
+
+def handle(incarnation: int, *, complete: bool) -> Handle:
+    """Return the handle of a guest."""
+    return {"version": HANDLE_VERSION, "incarnation": incarnation, "complete": complete}
+
+
+def check(handle: Handle, name: str) -> None:
+    """Refuse the handle of a newer version.
+
+    Raises:
+        StoreError: it is one.
+    """
+    checked({"version": HANDLE_VERSION, **handle}, HANDLE_VERSION, f"the handle of {name}", key="version")
+
+
+def found(guest: Guest) -> Found:
+    """Return what is shown of a guest that runs and that nobody has taken up."""
+    memory_kib, vcpus = int(guest.plan["max_memory_kib"]), int(guest.plan["vcpus"])
+    xml = (
+        f"<domain type='test'><name>{escape(guest.name)}</name><uuid>{guest.uuid}</uuid>"
+        f"<memory unit='KiB'>{memory_kib}</memory><vcpu>{vcpus}</vcpu><os><type>hvm</type></os></domain>"
+    )
+    return Found(uuid=guest.uuid, name=guest.name, state=guest.state, reason=guest.reason, persistent=False, xml=xml,
+                 handle=handle(guest.frozen_incarnation, complete=True))  # fmt: skip
 
 
 def stats_of(guest: Guest, groups: frozenset[str]) -> dict[str, Any]:

@@ -57,5 +57,5 @@ class Checker:
     def _resources(self, target: Target, domain: Domain) -> Resources:
         from .argv.records import Resources
 
-        folder = str(self._shop.folder_of(target.uuid).path)
+        folder = str(self._shop.folder_of(target.uuid).own)
         return Resources(guest_dir=folder, nvram_dir=folder, accel=accelerator_of(domain), check_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import cgroup, ownership
+from . import cgroup, locks, ownership
 from .files import remove_overlays
 from .folder import GuestFolder
 from .host.parts import HostParts
@@ -17,7 +17,7 @@ def clean_up(
     folder: GuestFolder, uuid: str, owners: list[Owner], uid: int, *, set_ownership: bool, cgroups: bool,
     sockets: Iterable[str] = (), host: HostParts | None = None, search: bool = False, overlays: Path | None = None,
 ) -> list[str]:  # fmt: skip
-    """Give files back, remove control groups, sockets, links and the folder. Blocks.
+    """Give files back, remove control groups, sockets, links, the folder and the lock. Blocks.
 
     Returns:
         What could not be done, for the log.
@@ -31,4 +31,5 @@ def clean_up(
     for path in sockets:
         remove_socket(Path(path))
     folder.remove()
+    locks.forget_free(folder.path.parent, uuid)
     return problems

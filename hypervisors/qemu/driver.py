@@ -23,6 +23,7 @@ from ..contract import (
     Target,
 )
 from ..facts import FactSink
+from . import locks
 from .adoption import Adoption
 from .ballooning import Ballooning
 from .cgroup import Grouping
@@ -123,6 +124,7 @@ class QemuDriver(Driver):
             raise OperationFailed(error.message, remedy="install QEMU (Debian: qemu-system-x86)") from error
         state = self.env.state_dir
         await self._shop.blocking(self._shop.let_in, self.env.runtime_dir, state, state / NVRAM, tpm_dirs(state))
+        await self._adoption.look_around()
         known = await self._emulators.remembered(self._default)
         self._shop.later(self._learn())
         self._shop.later(self._endings.keep_logs())
@@ -153,8 +155,8 @@ class QemuDriver(Driver):
         self._endings.guests.clear()
 
     async def discover(self) -> Sequence[Found]:
-        """QEMU keeps no list of guests: only mechane does."""
-        return ()
+        """Return guests that run and that nobody has taken up: QEMU keeps no list, the host's processes are one."""
+        return await self._adoption.discover()
 
     async def define(self, target: Target, xml: str) -> str | None:
         """Check that a command line can be made of a definition, as far as that needs no start; return it filled in."""
@@ -167,6 +169,7 @@ class QemuDriver(Driver):
     async def undefine(self, target: Target) -> None:
         """Forget what was kept for a definition: its folder, records of snapshots."""
         await self._shop.blocking(self._shop.folder_of(target.uuid).remove)
+        await self._shop.blocking(locks.forget, self.env.runtime_dir, target.uuid)
         await self._snapshots.forget(target)
 
     async def kept_state(self, target: Target) -> Sequence[str]:
@@ -200,7 +203,7 @@ class QemuDriver(Driver):
         await self._adoption.abandon(target, handle)
 
     async def sweep(self, known: Mapping[str, Handle]) -> Sequence[str]:
-        """End guests that nobody owns."""
+        """Remove what guests left that nobody knows."""
         return await self._adoption.sweep(known)
 
     async def inspect(self, target: Target) -> Inspection:

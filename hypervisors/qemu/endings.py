@@ -101,8 +101,10 @@ class Endings(GuestActions):
         Raises:
             OSError: nobody listens.
         """
+        assert guest.process is not None
         monitor = Monitor(
-            guest.folder.connect(), self._shop.env.loop, guest, name=guest.target.name, crowd=self._shop.crowd
+            guest.folder.connect(guest.process.pid), self._shop.env.loop, guest, name=guest.target.name,
+            crowd=self._shop.crowd,
         )  # fmt: skip
         guest.monitor = monitor
         return monitor

@@ -1,19 +1,30 @@
 """A guest's own folder: its path stands in QEMU's command line, its monitor's socket lies in it.
 
+The folder is the node's: QEMU passes it and cannot change what lies in it, so no guest can put another's
+socket into the place of its own. What QEMU makes itself (sockets of displays, files of memory) goes into the folder
+below, `own`. A node that is not root has one user for all, and a guest of an earlier version owns its
+folder: so links are never followed, and who listens at a monitor's socket is asked of the kernel.
+
 Paths of Unix sockets have at most 107 bytes (unix(7)), so sockets are bound and connected
-through /proc/self/fd/<folder>, whatever the length of the real path.
+through /proc/self/fd, whatever the length of the real path.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
-from collections.abc import Callable
+import stat
+import struct
 from pathlib import Path
 
 MONITOR = "monitor.sock"
+OWN = "q"
+"""QEMU's part of a folder; short, because paths of sockets are."""
 BACKLOG = 4
+PEER = struct.Struct("3i")
+"""struct ucred: pid, uid, gid (unix(7))."""
 
 
 class GuestFolder:
@@ -24,8 +35,14 @@ class GuestFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @property
+    def own(self) -> Path:
+        """Return where QEMU may make files: all of it, where an earlier version made the folder. One lstat."""
+        below = self.path / OWN
+        return self.path if self.path.is_dir() and not below.is_dir() else below
+
     def create(self, uid: int, gid: int) -> socket.socket:
-        """Make the folder anew, for QEMU's user only, and return the listening monitor socket.
+        """Make the folder anew and return the listening monitor socket.
 
         Raises:
             OSError: it cannot be made.
@@ -34,39 +51,65 @@ class GuestFolder:
         self.path.mkdir(mode=0o700, parents=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
-            self._with_socket_path(listener.bind)
+            self._bind(listener)
             listener.listen(BACKLOG)
+            (self.path / OWN).mkdir(mode=0o700)
             if os.geteuid() == 0:
-                os.chown(self.path, uid, gid)
+                os.chown(self.path / OWN, uid, gid)
+                os.chown(self.path, 0, gid)
+                self.path.chmod(0o710)
         except OSError:
             listener.close()
             self.remove()
             raise
         return listener
 
-    def connect(self) -> socket.socket:
+    def _bind(self, listener: socket.socket) -> None:
+        folder = self._open()
+        try:
+            listener.bind(f"/proc/self/fd/{folder}/{MONITOR}")
+        finally:
+            os.close(folder)
+
+    def _open(self) -> int:
+        return os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def connect(self, pid: int) -> socket.socket:
         """Return a non-blocking socket, connected to the monitor; never waits.
 
-        The kernel completes the connection as soon as somebody listens, also before QEMU
-        accepts it.
+        The kernel completes the connection as soon as somebody listens, also before QEMU accepts it. Who listens is
+        the process that called listen(2) last: QEMU does that for the socket that it inherits, and before
+        that it is the node itself.
+
+        Args:
+            pid: the guest's process.
 
         Raises:
-            OSError: nobody listens, or too many wait already.
+            OSError: nobody listens, too many wait already, a link lies there, or another process listens.
         """
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         try:
-            self._with_socket_path(sock.connect)
+            self._connect(sock)
+            peer, _, _ = PEER.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
+            if peer not in (pid, os.getpid()):
+                raise OSError(errno.EPERM, f"process {peer} listens there instead of {pid}", str(self.path / MONITOR))
         except OSError:
             sock.close()
             raise
         return sock
 
-    def _with_socket_path(self, use: Callable[[str], None]) -> None:
-        folder = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    def _connect(self, sock: socket.socket) -> None:
+        folder = self._open()
         try:
-            use(f"/proc/self/fd/{folder}/{MONITOR}")
+            there = os.open(MONITOR, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         finally:
             os.close(folder)
+        try:
+            if not stat.S_ISSOCK(os.fstat(there).st_mode):
+                raise OSError(errno.ENOTSOCK, "what lies there is no socket", str(self.path / MONITOR))
+            sock.connect(f"/proc/self/fd/{there}")
+        finally:
+            os.close(there)
 
     def write_secret(self, name: str, value: str | bytes, uid: int, gid: int) -> str:
         """Write a file that only QEMU's user may read, and return its path."""

@@ -51,6 +51,8 @@ class Guest:
         """Puts the process into its control group, in the background."""
         self.process: QemuProcess | None = None
         self.monitor: Monitor | None = None
+        self.lock = -1
+        """Descriptor of its lock while it is started; QEMU inherits it (locks.py)."""
         self.live = False
         """Whether the start is over: from then on the exit is reported as a fact."""
         self.state: tuple[State, str] = (State.PAUSED, "starting_up")

@@ -116,7 +116,7 @@ def open_for(domain: Domain, needed: Needs, site: Site) -> Opened:
     opened = Opened()
     try:
         for item in _chardevs(domain):
-            _open_chardev(item, site.folder.path, opened)
+            _open_chardev(item, site.folder.own, opened)
         for name in needed.ports:
             number = int(name.removeprefix("graphics").split(".")[0])
             opened.ports[name] = site.ports.pick(site.uuid, websocket=domain.devices.graphics[number].websocket == -1)

@@ -16,6 +16,7 @@ from ...config.errors import ConnectionLost, DeadlineExceeded, OperationFailed
 from .capabilities import EmulatorCapabilities, EmulatorKey, from_replies
 from .folder import GuestFolder
 from .qmp import Command, CommandKind, Monitor, Stuck
+from .strays import PROBE
 from .workshop import Workshop, close_all
 
 T = TypeVar("T")
@@ -71,9 +72,11 @@ class TemporaryRun:
         """
         shop = self._shop
         listener = await shop.blocking(self._prepare)
+        assert self.folder is not None
         try:
             fd = listener.fileno()
             argv = [argument.replace("{fd}", str(fd)) for argument in arguments]
+            argv += ["-L", str(self.folder.path)]  # how the next node recognises one that a kill left (strays.py)
             self.process = shop.spawn(
                 argv, log_fd=self._output.fileno(), pass_fds=(*pass_fds, fd) if with_monitor else pass_fds,
                 environment={}, domain=self._purpose, on_exit=_nothing, on_stubborn=_nothing,
@@ -83,14 +86,14 @@ class TemporaryRun:
 
     def _prepare(self) -> Any:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  # closed by end()
-        path = Path(tempfile.mkdtemp(prefix="probe-", dir=self._shop.env.runtime_dir))
+        path = Path(tempfile.mkdtemp(prefix=PROBE, dir=self._shop.env.runtime_dir))
         self.folder = GuestFolder(path)
         return self.folder.create(self._shop.identity.uid, self._shop.identity.gid)
 
     def monitor(self) -> Monitor:
         """Connect to its monitor."""
         assert self.folder is not None
-        return Monitor(self.folder.connect(), self._shop.env.loop, _Nobody(), name=self._purpose)
+        return Monitor(self.folder.connect(self.process.pid), self._shop.env.loop, _Nobody(), name=self._purpose)
 
     def output(self) -> str:
         """Return the end of what it wrote."""

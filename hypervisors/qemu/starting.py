@@ -11,6 +11,7 @@ When a step fails, whatever was made is taken away before the error goes out.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 import time
@@ -35,6 +36,7 @@ from ..facts import Spawned
 from . import live, ownership
 from .capabilities import EmulatorKey
 from .cgroup import Grouping
+from .claim import give_back, lock_of
 from .command import Definitions, build_command, plan_needs, write_live
 from .cpu.settling import Settler
 from .emulation import accelerator_of, default_emulator
@@ -120,24 +122,36 @@ class Starter:
         present = self._endings.guests.get(target.uuid)
         if present is not None and present.process is not None and not present.process.exited.is_set():
             raise OperationInvalid(f"QEMU runs {target.name} already", remedy="destroy it first")
+        lock = await lock_of(self._shop, target)
+        try:
+            started = await self._insist(request, domain, source, lock)
+        except BaseException:
+            os.close(lock)
+            await asyncio.shield(give_back(self._shop, target))
+            raise
+        os.close(lock)  # QEMU has its own
+        return started
+
+    async def _insist(self, request: StartRequest, domain: Domain, source: Source | None, lock: int) -> Started:
+        target = request.target
         for _ in range(SPAWNS - 1):
             with suppress(NotGreetedError):  # taken away again; see greeting.py
-                return await self._try(request, domain, source)
+                return await self._try(request, domain, source, lock)
             self._shop.log.warning("QEMU of %s did not greet and is started anew", target.name)
         try:
-            return await self._try(request, domain, source)
+            return await self._try(request, domain, source, lock)
         except NotGreetedError as error:
             raise StartFailed(
                 f"QEMU's monitor did not greet when {target.name} was started", remedy="start it again"
             ) from error
 
-    async def _try(self, request: StartRequest, domain: Domain, source: Source | None) -> Started:
+    async def _try(self, request: StartRequest, domain: Domain, source: Source | None, lock: int) -> Started:
         target = request.target
         guest = Guest(
             target, folder=self._shop.folder_of(target.uuid), log=self._shop.log_of(target.name),
             facts=request.facts, actions=self._endings,
         )  # fmt: skip
-        guest.source = source
+        guest.source, guest.lock = source, lock
         self._endings.guests[target.uuid] = guest  # before its folder is made: see Adoption.sweep
         try:
             return await self._start(request, domain, guest)
@@ -236,7 +250,7 @@ class Starter:
             if needed.firmware:
                 firmware = await shop.blocking(read_descriptors)
         return Resources(
-            guest_dir=str(guest.folder.path), monitor_fd=prepared.listener.fileno(), accel=accel,
+            guest_dir=str(guest.folder.own), monitor_fd=prepared.listener.fileno(), accel=accel,
             secrets=prepared.secrets | opened.secrets, tap_names=opened.tap_names,
             huge_page_dirs=opened.huge_page_dirs, sandbox=shop.options.sandbox, firmware=firmware, fds=opened.fds,
             ports=opened.ports, vsock_cid=opened.vsock_cid, generation=str(uuid.uuid4()),
@@ -282,7 +296,7 @@ class Starter:
         if not any(str(guest.folder.path) in argument for argument in argv):
             argv += ["-L", str(guest.folder.path)]  # how a restarted node recognises its guests
         guest.process = self._shop.spawn(
-            argv, log_fd=prepared.log_fd, pass_fds=(prepared.listener.fileno(), *line.pass_fds),
+            argv, log_fd=prepared.log_fd, pass_fds=(prepared.listener.fileno(), guest.lock, *line.pass_fds),
             environment=line.environment, domain=guest.target.name, raw_io=line.raw_io,
             on_exit=guest.on_exit, on_stubborn=lambda: self._endings.stubborn(guest),
         )  # fmt: skip
@@ -292,7 +306,7 @@ class Starter:
         deadlines = self._shop.env.deadlines
         try:
             request.cancel.check()
-            monitor = guest.monitor = self._connect(guest)
+            monitor = self._connect(guest)
             queries = live.queries(line.live)
             assert guest.process is not None
             replies = await first_answers(monitor, guest.process, queries, deadline_s=deadlines.start_s)
@@ -322,9 +336,7 @@ class Starter:
         return self._started(request, guest, handle, shown)
 
     def _connect(self, guest: Guest) -> Monitor:
-        return Monitor(
-            guest.folder.connect(), self._shop.env.loop, guest, name=guest.target.name, crowd=self._shop.crowd
-        )  # fmt: skip
+        return self._endings.connect(guest)
 
     async def _describe(self, guest: Guest, line: CommandLine, replies: dict[str, Any], size: int) -> str:
         domain = live.complete(line.live, replies)

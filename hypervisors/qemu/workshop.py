@@ -16,6 +16,7 @@ from ..contract import DriverEnv
 from .folder import GuestFolder
 from .host.ports import Ports
 from .identity import Identity
+from .locks import Survey
 from .logfile import GuestLog
 from .options import QemuOptions
 from .process import QemuProcess
@@ -43,10 +44,17 @@ class Workshop:
     log: logging.Logger
     ports: Ports
     tasks: set[asyncio.Task[Any]]
+    surveyed: Survey | None = None
+    """Which guests ran when the connection was opened."""
     underway: dict[str, set[asyncio.Task[Any]]] = field(default_factory=dict)
     """Those of the tasks that must have ended before a domain is changed again, by its UUID."""
     crowd: Crowd = field(default_factory=Crowd)
     """The monitors of all guests, which share a part of the loop's time."""
+
+    @property
+    def users(self) -> frozenset[int]:
+        """Whose processes can be our guests."""
+        return frozenset({self.identity.uid, os.geteuid()})
 
     def folder_of(self, uuid: str) -> GuestFolder:
         """Return the folder of a guest."""

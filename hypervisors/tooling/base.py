@@ -22,7 +22,7 @@ Guarantees:
   for less than `reboot_gap_s` is not gone (xl: 2 s and more);
 - a listing that fails makes the connection `down` and its guests unresponsive until one succeeds;
 - guests that somebody else starts, ends or removes are noticed and shown;
-- only guests that carry our mark are ended by `sweep` and `abandon`.
+- `abandon` ends only guests that carry our mark, `sweep` none.
 Everything runs on the connection's loop, kill handles aside (any thread).
 """
 
@@ -32,6 +32,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from ...config.errors import DeadlineExceeded, MechaneError, OperationFailed, OperationInvalid, StartFailed
+from ...config.record import checked
 from ...config.states import State
 from ..contract import Capability, Found, Handle, HypervisorInfo, Inspection, Started, StartMode, StartRequest, Target
 from ..facts import FactSink, KillHandle
@@ -144,6 +145,7 @@ class ToolDriver(ToolWatcher):
 
     async def reattach(self, target: Target, handle: Handle, facts: FactSink) -> Started | None:
         """Take up a guest that runs; where guests cannot be listed now, it is taken up as unresponsive."""
+        checked({"version": HANDLE_VERSION, **handle}, HANDLE_VERSION, f"the handle of {target.name}", key="version")
         guest: NativeGuest | None = None
         try:
             guest = (await self.look()).get(target.uuid)
@@ -208,18 +210,16 @@ class ToolDriver(ToolWatcher):
             await self.clean(target)
 
     async def sweep(self, known: Mapping[str, Handle]) -> Sequence[str]:
-        """End guests that carry our mark and that no handle knows."""
-        swept: list[str] = []
+        """Remove marks, and what runs left, of guests that no handle knows and that do not run."""
+        removed: list[str] = []
         marks = [mark for mark in self._marks.all() if mark.uuid not in known and mark.uuid not in self.watched]
         guests = await self.look() if marks else {}
         for mark in marks:
             guest = guests.get(mark.uuid)
-            target = Target(uuid=mark.uuid, name=mark.name)
-            if guest is not None and guest.active and mark.native_id in ("", guest.native_id):
-                await self.native_destroy(target, 0.0)
-                swept.append(mark.uuid)
-            await self.finished(target)
-        return swept
+            if guest is None or not guest.active:
+                await self.finished(Target(uuid=mark.uuid, name=mark.name))
+                removed.append(mark.uuid)
+        return removed
 
     # ---- within
 

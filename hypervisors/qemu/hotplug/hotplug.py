@@ -64,7 +64,7 @@ class Hotplugging:
         tap = await self._open_tap(guest, xml, device, emulator)
         try:
             plan: AttachPlan = await self._shop.env.pure(
-                plan_attach, xml, device, emulator, str(guest.folder.path), leftovers.top_number(nodes) + 1,
+                plan_attach, xml, device, emulator, str(guest.folder.own), leftovers.top_number(nodes) + 1,
                 tap.fds if tap is not None else None, tap.names if tap is not None else None, size=len(xml),
             )  # fmt: skip
             owners = await self._owners(plan.files)
@@ -264,7 +264,7 @@ class Hotplugging:
             (leftovers.NODES, leftovers.BLOCKS), kind=CommandKind.QUERY, deadline_s=self._shop.env.deadlines.query_s
         )
         plan: UpdatePlan = await self._shop.env.pure(
-            plan_update, xml, device, emulator, str(guest.folder.path), leftovers.top_number(nodes) + 1, blocks,
+            plan_update, xml, device, emulator, str(guest.folder.own), leftovers.top_number(nodes) + 1, blocks,
             size=len(xml),
         )  # fmt: skip
         owners = await self._owners(plan.files)

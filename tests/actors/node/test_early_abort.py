@@ -43,6 +43,10 @@ class Client:
         self.frames.append(frame)
 
 
+async def unmarked(*args: Any, **named: Any) -> None:
+    """There is no mark to remove."""
+
+
 def test_a_start_aborted_while_its_definition_is_read_spawns_nothing() -> None:
     client: Any = Client()
     call = PendingCall(client, 7, next(s for s in load() if s.name == "domain.start"), {}, 5.0, "")
@@ -62,6 +66,7 @@ def test_a_start_aborted_while_its_definition_is_read_spawns_nothing() -> None:
     supervisor = SimpleNamespace(
         definition=definition, next_id=lambda: 1, driver=SimpleNamespace(start=spawn), services=services,
         log=logging.getLogger("test"), sink_of=lambda entry: None,
+        env=SimpleNamespace(blocking=unmarked, runtime_dir=None),
     )  # fmt: skip
     entry = SimpleNamespace(uuid="u", owner_version=0, cell=cell, cleaned=0, owner=None)
     actor: Any = SimpleNamespace(cell=cell, supervisor=supervisor, entry=entry)

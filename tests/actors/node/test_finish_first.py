@@ -28,6 +28,10 @@ class Store:
         done(StoreResult([1] * len(ops)))
 
 
+async def unmarked(*args: Any, **named: Any) -> None:
+    """There is no mark to remove."""
+
+
 @pytest.mark.parametrize(("cleaned", "expected"), [(2, ["finished 3", "start 4"]), (3, ["start 4"])])
 def test_a_start_cleans_up_after_the_guest_before(cleaned: int, expected: list[str]) -> None:
     snapshot = Snapshot(uuid="u", name="n", node="here", connection="test:///default", persistent=True, incarnation=3)
@@ -50,6 +54,7 @@ def test_a_start_cleans_up_after_the_guest_before(cleaned: int, expected: list[s
     supervisor = SimpleNamespace(
         definition=definition, next_id=lambda: 1, driver=driver, services=services, log=logging.getLogger("test"),
         sink_of=lambda entry: None,
+        env=SimpleNamespace(blocking=unmarked, runtime_dir=None),
     )  # fmt: skip
     entry = SimpleNamespace(uuid="u", owner_version=0, cell=cell, cleaned=cleaned, owner=None)
     actor: Any = SimpleNamespace(cell=cell, supervisor=supervisor, entry=entry)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from mechane.hypervisors.contract import CancelFlag, Deadlines, Handle, Started, StartMode, StartRequest, Target
 from mechane.hypervisors.facts import Exited, Fact, Spawned
 from mechane.hypervisors.qemu.driver import QemuDriver
+from mechane.hypervisors.qemu.strays import is_guest
 from mechane.hypervisors.uri import ConnectionUri
 from mechane.tests.guest.xml import idle_xml
 
@@ -111,9 +112,8 @@ class Node:
         return facts.of(Exited)[-1]
 
     def guest_folders(self) -> list[str]:
-        """Return the folders of guests; the driver may be probing the emulator beside them."""
-        names = (entry.name for entry in self.env.runtime_dir.iterdir() if entry.is_dir())
-        return [name for name in names if not name.startswith("probe-")]
+        """Return the folders of guests; beside them are those of probes and of locks."""
+        return [entry.name for entry in self.env.runtime_dir.iterdir() if entry.is_dir() and is_guest(entry.name)]
 
     async def end_all(self) -> None:
         """End what the test left running."""

@@ -26,15 +26,16 @@ UUID = "6e27d4a0-7dbb-4b6b-b7a4-d7dbe7dbbd01"
 def test_a_folder_of_any_length_has_a_monitor_socket(tmp_path: Path) -> None:
     folder = GuestFolder(tmp_path / ("x" * 120) / UUID)
     (tmp_path / ("x" * 120)).mkdir()
-    with folder.create(os.geteuid(), os.getegid()) as listener, folder.connect() as client:
+    with folder.create(os.geteuid(), os.getegid()) as listener, folder.connect(os.getpid()) as client:
         accepted, _ = listener.accept()
         accepted.send(b"hello")
         assert client.recv(10) == b"hello"
         accepted.close()
-    assert folder.path.stat().st_mode & 0o777 == 0o700
+    assert folder.path.stat().st_mode & 0o777 == (0o710 if os.geteuid() == 0 else 0o700)
+    assert folder.own.stat().st_mode & 0o777 == 0o700
     folder.create(os.geteuid(), os.getegid()).close()  # a stale one is replaced
     with pytest.raises(OSError, match="refused"):
-        folder.connect()
+        folder.connect(os.getpid())
     secret = folder.write_secret("password", "sesame", os.geteuid(), os.getegid())
     assert Path(secret).stat().st_mode & 0o777 == 0o600
     folder.remove()

@@ -213,10 +213,10 @@ def test_a_qemu_that_does_not_greet_is_spawned_anew(short_tmp: Path, monkeypatch
     """The lost client is played by a monitor that sends nothing; the first QEMU is taken away."""
     real, connected = GuestFolder.connect, []
 
-    def deaf_once(self: GuestFolder) -> socket.socket:
+    def deaf_once(self: GuestFolder, pid: int) -> socket.socket:
         connected.append(self)
         if len(connected) > 1:
-            return real(self)
+            return real(self, pid)
         ours, kept = socket.socketpair()
         connected.append(kept)  # type: ignore[arg-type]  # only kept open
         ours.setblocking(False)
