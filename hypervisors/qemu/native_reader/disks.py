@@ -194,7 +194,7 @@ def read_drive_image(reading: Reading, disk: Disk, drive: Props, write_cache: bo
     """Write what a -drive says of its image into a disk."""
     if drive.take("media") == "cdrom":
         disk.device = "cdrom"
-    image = _drive_image(reading, drive)
+    image = _drive_image(reading, drive, medium=disk.device == "cdrom")
     cache = drive.take("cache")
     read_only = drive.flag("readonly", "read-only")
     if image is not None:
@@ -219,7 +219,7 @@ def read_drive_image(reading: Reading, disk: Disk, drive: Props, write_cache: bo
     reading.left(drive, "a disk")
 
 
-def _drive_image(reading: Reading, drive: Props) -> Image | None:
+def _drive_image(reading: Reading, drive: Props, *, medium: bool) -> Image | None:
     """Return the image of a -drive; None for an empty one.
 
     Raises:
@@ -249,19 +249,22 @@ def _drive_image(reading: Reading, drive: Props) -> Image | None:
             raise UnmappedError(f"format {image_format}")
         image.format = FORMATS[image_format]
     elif image.kind != "dir" and image.format == "raw":
-        image.format = _guess(reading, name or "")
+        image.format = _guess(reading, name or "", medium=medium)
     if image.kind == "dir":
         image.format = "fat"
     return image
 
 
-def _guess(reading: Reading, name: str) -> str:
-    """Say the format of an image whose command line leaves it to QEMU, which looks into the file."""
+def _guess(reading: Reading, name: str, *, medium: bool) -> str:
+    """Say the format of an image whose command line leaves it to QEMU, which looks into the file; we do not."""
     for ending, image_format in ((".qcow2", "qcow2"), (".vmdk", "vmdk"), (".vdi", "vdi"), (".vhdx", "vhdx"),
                                  (".qed", "qed"), (".vhd", "vpc"), (".qcow", "qcow")):  # fmt: skip
         if name.lower().endswith(ending):
             reading.note(f"{name}: taken for {image_format} by its name, as no format is given")
             return image_format
+    if not medium and not name.lower().endswith((".raw", ".iso")):
+        reading.note(f"{name}: taken for raw, as no format is given: correct it where the image is another, "
+                     "whose first write as raw destroys it")  # fmt: skip
     return "raw"
 
 

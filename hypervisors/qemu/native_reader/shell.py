@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 
 from ....config.errors import InvalidArgument
 from .options import VALUES
+from .scripts import MARK, take_arrays, take_here_documents
 from .variables import ASSIGNMENT, ONE_VARIABLE, Variables
 
 MAX_CHARACTERS = 1024 * 1024
@@ -48,24 +49,39 @@ def read_shell(text: str) -> Invocation:
     Raises:
         InvalidArgument: the text is no command line of QEMU.
     """
-    if len(text) > MAX_CHARACTERS or "\0" in text:
+    if len(text) > MAX_CHARACTERS or "\0" in text or MARK in text:
         raise _refusal(f"it has a zero byte, or more than {MAX_CHARACTERS} characters")
-    variables = Variables()
-    call: Invocation | None = None
-    for command in _commands(text):
-        if call is None:
-            call = _call(command, variables)
-        elif any(EMULATOR.match(PurePosixPath(word).name) for word in command[:1]):
-            call.notes.append(f"a further call of {command[0]} is left out: a definition is one guest")
+    outside, inside = take_here_documents(text)
+    call = _first_call(outside) or (_first_call(inside) if inside else None)
     if call is None:
         raise _refusal("no emulator is called")
-    call.notes[:0] = variables.notes
     return call
 
 
-def _commands(text: str) -> Iterator[list[str]]:
+def _first_call(text: str) -> Invocation | None:
+    """Return the first call that starts a guest; one that only asks for help or the version is none."""
+    plain, arrays = take_arrays(JOINED.sub(r"\1", COMMENT.sub("", text)).replace("\r\n", "\n"))
+    variables = Variables(arrays)
+    call: Invocation | None = None
+    for command in _commands(plain):
+        if call is None:
+            call = _call(command, variables)
+            call = None if call is not None and _only_asks(call.words) else call
+        elif any(EMULATOR.match(PurePosixPath(word).name) for word in command[:1]):
+            call.notes.append(f"a further call of {command[0]} is left out: a definition is one guest")
+    if call is not None:
+        call.notes[:0] = variables.notes
+    return call
+
+
+def _only_asks(words: list[str]) -> bool:
+    """Tell whether the emulator ends at once with these words (qemu(1): -version, -h, and `help` as a value)."""
+    asks = any(word.lstrip("-") in ("version", "help", "h") and word.startswith("-") for word in words)
+    return asks or any(word in ("help", "?") for word in words)
+
+
+def _commands(plain: str) -> Iterator[list[str]]:
     """Yield the words of each command, redirections marked by their sign, which is a word of its own."""
-    plain = JOINED.sub(r"\1", COMMENT.sub("", text)).replace("\r\n", "\n")
     lexer = shlex.shlex(plain, posix=True, punctuation_chars=";&|<>\n")
     lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t\r", True, ""
     command: list[str] = []

@@ -106,6 +106,40 @@ def test_calls_are_found(text: str, memory: int) -> None:
     assert domain.memory.kib == memory * 1024 and not domain.devices.disks
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "args=(\n  -m 64  # MiB )\n  -drive file='/a (b).raw',if=virtio,format=raw\n)\n"
+        "qemu-system-x86_64 \"${args[@]}\"",
+        "MEM=64\nargs=(-m \"$MEM\")\nargs+=(-drive \"file=/a (b).raw,if=virtio,format=raw\")\n"
+        "exec qemu-system-x86_64 ${args[*]}",
+        "declare -a base=(-m 64)\nall=(\"${base[@]}\" -drive 'file=/a (b).raw,if=virtio,format=raw')\n"
+        "sudo qemu-system-x86_64 \"${all[@]}\" -no-reboot",
+        "cat <<EOF\nusage: run.sh; it calls qemu-system-x86_64 -m 1\nEOF\nqemu-system-x86_64 --version\n"
+        "qemu-system-x86_64 -cpu help\nqemu-system-x86_64 -m 64 -drive 'file=/a (b).raw,if=virtio,format=raw'",
+        "cat > run.sh <<-'END'\n\tqemu-system-x86_64 -m 64 -drive 'file=/a (b).raw,if=virtio,format=raw'\n\tEND\n"
+        "sh run.sh",
+    ],
+    ids=["an array", "an array added to", "arrays in arrays", "help before the call", "a script that is written"],
+)
+def test_arrays_and_here_documents_are_read(script: str) -> None:
+    domain, notes = read(script)
+    (disk,) = domain.devices.disks
+    assert (domain.memory.kib, disk.source.file) == (65536, "/a (b).raw")
+    assert not any("arguments that the text does not say" in note for note in notes.splitlines()), notes
+
+
+@pytest.mark.parametrize("script", ["args=(-m 64\nqemu-system-x86_64 ${args[@]}", "a=('x)\nqemu-system-x86_64"])
+def test_an_array_that_does_not_end_is_refused(script: str) -> None:
+    with pytest.raises(InvalidArgument, match="array"):
+        read(script)
+
+
+def test_a_format_that_nobody_says_is_said() -> None:
+    _, notes = read("qemu-system-x86_64 -hda /srv/disk.img -cdrom /srv/cd.img")
+    assert "/srv/disk.img: taken for raw" in notes and "/srv/cd.img" not in notes
+
+
 PROXMOX = (
     "/usr/bin/kvm -id 100 -name 'web,debug-threads=on' -no-shutdown "
     "-chardev 'socket,id=qmp,path=/var/run/qemu-server/100.qmp,server=on,wait=off' -mon 'chardev=qmp,mode=control' "
