@@ -13,15 +13,19 @@ if TYPE_CHECKING:
 def mechaned(argv: Sequence[str] | None = None) -> int:
     """Run a node in the foreground until SIGTERM or SIGINT; returns its exit status."""
     from .actors.node.daemon import run
+    from .config.streams import open_streams
 
+    open_streams()
     return run(list(sys.argv[1:] if argv is None else argv))
 
 
 def mechane(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status."""
+    from .config.streams import open_streams
     from .protocol.cli.main import main
     from .protocol.cli.output import clean
 
+    open_streams()
     sys.stdout, sys.stderr = clean(sys.stdout), clean(sys.stderr)  # to the end: the trace of a bug is text, too
     return main(list(sys.argv[1:] if argv is None else argv), _conversions)
 

@@ -114,7 +114,7 @@ class Chardev(Device, change="re-create"):
 MODEL_OF = {"isa-serial": "isa-serial", "usb-serial": "usb-serial", "pci-serial": "pci-serial",
             "isa-debug": "isa-debugcon"}
 """The only model of each kind of serial port that x86 machines have."""
-_OWN_SOCKET = re.compile(r"/.*/channel(/target)?/([^/]+\.|domain-[^/]+/)")
+_OWN_SOCKET = re.compile(r"/.*/channel(/target)?/([^/]+\.|domain-[^/]+/|\d+-[^/]+/)")
 """What comes before a channel's name in the paths that libvirt chooses at start."""
 
 

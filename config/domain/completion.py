@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 from ..xml.binding import PLAIN, Element
+from .address import PciAddress, UsbAddress
 from .chardev import Chardev, Console, ConsoleTarget, Serial
 from .controller import Controller
 from .domain import Domain
@@ -39,9 +40,10 @@ def complete(domain: Domain, *, random: RandomBytes = os.urandom) -> Domain:
     domain.on_reboot = domain.on_reboot or "restart"
     domain.on_crash = domain.on_crash or "destroy"
     _number_controllers(domain)
+    _number_ports(domain)
     if domain.os.type.name == "hvm":
         pair_console_with_serial(domain)
-    _number_ports(domain)
+        _number_ports(domain)  # of a serial port that came of a console
     for device in domain.devices.every():
         if device.acpi is not None and device.acpi.index is None:
             device.acpi = None  # says nothing
@@ -163,15 +165,22 @@ NO_CONSOLE = ("usb-serial", "pci-serial", "isa-debug")
 
 
 def pair_console_with_serial(domain: Domain) -> None:
-    """The first console of a machine is its first serial port; whichever is missing follows the other."""
+    """The first console of a machine is its first serial port; whichever is missing follows the other.
+
+    A console of another kind comes behind it, as libvirt 9.0 has it (seen in what it writes back).
+    """
     devices = domain.devices
     first = devices.consoles[0] if devices.consoles else None
     if first is not None and first.target.type not in (None, "none", "serial"):
+        if devices.serials and devices.serials[0].target.type not in NO_CONSOLE:
+            devices.consoles.insert(0, _console_of(devices.serials[0]))
         return
     if first is not None and not devices.serials:
         serial = Serial(type=first.type, sources=first.sources, protocol=first.protocol, log=first.log)
         serial.tty, serial.address = first.tty, first.address
         devices.serials = [serial.copy()]
+    if first is not None and isinstance(first.address, PciAddress | UsbAddress):
+        first.address = None  # it is the port's, whose other name the console is; libvirt's dumpxml repeats it
     if not devices.serials or devices.serials[0].target.type in NO_CONSOLE:
         return
     paired = _console_of(devices.serials[0])
@@ -190,6 +199,8 @@ def _console_of(serial: Chardev) -> Console:
     for name in ("type", "tty", "sources", "protocol", "log", "address"):
         if name in serial.__dict__:
             console.__dict__[name] = serial.__dict__[name]
+    if isinstance(console.address, PciAddress | UsbAddress):
+        console.address = None  # a place of its own bus, which one device has
     return console.copy()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import socket
@@ -31,6 +32,19 @@ PREPARE_S = 20.0
 STOP_S = 2.0
 """Seconds that work for a domain has to come to its end when the node stops; then the next node settles it."""
 CANCEL_S = 1.0
+
+
+MOST_BYTES = 200
+"""Bytes of a file's name: 255 with what is put behind it (NAME.log.12); a domain's own name may have that many."""
+
+
+def file_name(name: str) -> str:
+    """Return how the files of a domain are called; a long name is cut, and told from others by its sum."""
+    safe = name.replace("/", "_").lstrip(".") or "_"
+    if len(safe.encode()) <= MOST_BYTES:
+        return safe
+    cut = safe.encode()[: MOST_BYTES - 20].decode(errors="ignore")
+    return f"{cut}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,7 +76,7 @@ class Workshop:
 
     def log_of(self, name: str) -> GuestLog:
         """Return the log of a guest, named as its domain."""
-        file = name.replace("/", "_").lstrip(".") or "_"
+        file = file_name(name)
         return GuestLog(
             self.env.state_dir / "log" / f"{file}.log",
             limit_bytes=self.options.log_bytes,

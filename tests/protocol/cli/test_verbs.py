@@ -274,3 +274,15 @@ def test_an_output_that_is_full_is_an_error_of_one_line(cli: Cli) -> None:
     assert (ended.returncode, ended.stderr) == (
         exits.FAILED, "error: the output cannot be written: No space left on device\n"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_a_closed_standard_stream_is_none_to_stumble_over(cli: Cli, closed: int) -> None:
+    """A script that runs it with <&- or >&- must not have its socket take that number, nor read a traceback."""
+    code = f"import os, sys; os.close({closed}); os.execv(sys.executable, sys.argv[1:])"
+    words = [sys.executable, "-c", code, sys.executable, "-m", "mechane", "--socket", str(cli.node.socket)]
+    for verb in (["list", "--all"], ["events"], ["ping"], ["define", "-"]):
+        done = subprocess.run([*words, *verb], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                              timeout=30, cwd="/")  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        assert done.returncode == (exits.FAILED if verb == ["define", "-"] else exits.OK), (verb, done)
