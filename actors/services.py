@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..protocol.limits import Limits
+from ..protocol.permissions import Policy
 from .cells.cell import EventLog, Later
 from .cells.directory import Directory
 from .domain.boots import Boots
@@ -42,6 +43,8 @@ class Services:
     clock: Callable[[], float]
     boots: Boots
     """Which domains ran since the host booted."""
+    policy: Policy | None = None
+    """Whose grants say what; None where nobody is limited."""
     fault: Callable[[str], None]
     """Named points of kill tests; does nothing otherwise."""
     later: Later | None = None

@@ -150,7 +150,7 @@ class QemuSettings:
     kvm_probe_s: float = _key(5.0, "time that the tiny guest may take", unit="s", low=0.1, high=600)
     emulator_dirs: tuple[str, ...] = _key(
         ("/usr/bin", "/usr/libexec", "/usr/local/bin"),
-        "folders of emulators that anyone who may define a domain may name; others need domain:passthrough",
+        "folders of qemu-system-…, qemu-kvm and kvm that who defines domains may run; others need domain:passthrough",
     )
 
 
@@ -230,7 +230,7 @@ class Settings:
     """All settings of a node, checked.
 
     `limits` is what the class handed to `load` made of [limits], or the table as it is where none was.
-    `grants` are the [[grants]] tables: identity, permissions, connections, names (protocol.permissions).
+    `grants` are the [[grants]] tables: who, permissions, where (protocol.permissions), what of the host (config.reach).
     """
 
     node: NodeSettings

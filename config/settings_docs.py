@@ -24,10 +24,22 @@ _GRANTS = """\
 # connections  shell pattern of connection URIs, default "*"
 # names        shell pattern of domain names, default "*"
 #
+# What the definitions of such a client may name on the host (docs/operations.md, "What a definition may name"):
+# folders      images, kernels, logs, sockets, saved guests lie in these,
+#              default ["/var/lib/mechane/images", "/var/lib/libvirt/images"]
+# shares       folders that may be given to guests as a whole (9p, virtiofs, roots of containers), default none
+# devices      patterns of device nodes: "/dev/vg0/web-*", default none
+# bridges      patterns of bridges, networks and interfaces, default none
+# hosts        patterns of servers that disks and character devices connect to or listen on, default none
+# secrets      patterns of UUIDs and usages of secrets, default none
+# emulators    emulators by exact path, beside those of [qemu] emulator_dirs, default none
+#
 #[[grants]]
 #identity = "group:operators"
 #permissions = ["domain:read*", "domain:start"]
 #names = "test-*"
+#folders = ["/srv/test"]
+#bridges = ["br-test"]
 """
 
 

@@ -20,12 +20,16 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
+from ..config.reach import examine_names
 from ..config.states import State
+from .cancelling import CancelFlag as CancelFlag
 from .facts import FactSink, KillHandle
 from .uri import ConnectionUri
 
 if TYPE_CHECKING:
+    from ..config.domain.claim import Claim
     from ..config.domain.domain import Domain
+    from ..config.reach import Guard
 
 T = TypeVar("T")
 
@@ -67,31 +71,6 @@ class StartMode(Enum):
     INCOMING = "incoming"
 
 
-class CancelFlag:
-    """Set when a start is no longer wanted; the driver looks after each step."""
-
-    __slots__ = ("_reason",)
-
-    def __init__(self) -> None:
-        self._reason: str | None = None
-
-    def set(self, reason: str) -> None:
-        """Ask the start to give up; the first reason stays."""
-        self._reason = self._reason or reason
-
-    @property
-    def reason(self) -> str | None:
-        """Why the start shall give up, or None."""
-        return self._reason
-
-    def check(self) -> None:
-        """Raise `Cancelled` when the start shall give up."""
-        if self._reason is not None:
-            from ..config.errors import Cancelled
-
-            raise Cancelled(f"the start was cancelled: {self._reason}")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Which guest a verb is about."""
@@ -118,6 +97,8 @@ class StartRequest:
     source: str = ""
     """Path of the saved state, with mode RESTORE."""
     paused: bool = False
+    guard: Guard | None = None
+    """By whose reach what the definition names on the host is measured; None: nothing limits it."""
     token: str = ""
     cancel: CancelFlag = field(default_factory=CancelFlag)
     record: Callable[[Handle], Awaitable[None]]
@@ -313,6 +294,14 @@ class Driver(ABC):
 
         xml = format(domain, secure=True)
         return await self.define(target, xml) or xml
+
+    async def examine(self, target: Target, claims: Sequence[Claim], guard: Guard, *, live: bool = False) -> None:
+        """Refuse what a definition, or a device of a running guest (`live`), names on the host and may not.
+
+        Here by names alone; drivers of this host look where paths lead.  Raises:
+            PermissionDenied: with the path of the field.
+        """
+        examine_names(claims, guard, self.env.settings.get("emulator_dirs", ()))
 
     @abstractmethod
     async def undefine(self, target: Target) -> None:

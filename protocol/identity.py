@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
+
+_RECORDED = ("kind", "uid", "gid", "gids", "subject", "common_name", "issuer", "fingerprint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,19 @@ class Identity:
                 "node": self.node,
             }  # fmt: skip
         return {name: value for name, value in known.items() if value not in ("", None)}
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what grants look at, to be stored; `of_record` reads it."""
+        values = {name: getattr(self, name) for name in _RECORDED}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()
+                if value not in ("", None, ())}  # fmt: skip
+
+    @classmethod
+    def of_record(cls, values: Mapping[str, Any]) -> Self:
+        """Return the identity that `to_record` gave; what later versions add is passed over."""
+        known = {name: values[name] for name in _RECORDED if name in values}
+        known = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
+        return cls(**{"kind": "tls", **known})
 
     def __str__(self) -> str:
         if self.kind == "unix":

@@ -14,10 +14,11 @@ import difflib
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..config.errors import SettingsError
+from ..config.reach import KEYS, Reach
 from .identity import Identity
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ EQUAL_TO_ROOT = frozenset({"domain:exec", "domain:monitor", "domain:passthrough"
 `domain:*` does not hold them, only their own name or `*`."""
 NO_ID = 0xFFFFFFFF
 """What the kernel takes for "no user": a number of a user or group is less (chown(2))."""
+PASSTHROUGH = "domain:passthrough"
+DEFINING = ("domain:write", "domain:start")
+"""Permissions that let somebody say what a guest gets of the host."""
 ANYBODY = "none"
 """The permission of calls that everybody connected may call."""
 _PERMISSION = re.compile(r"\*|[a-z_]+:(\*|[a-z_]+\*?)")
@@ -43,12 +47,14 @@ class Grant:
         issuer:PATTERN, fingerprint:HEX (tls).
     permissions: words (domain:start), domain:*, domain:read*, or * for everything.
     connections, names: shell patterns of connection URIs and domain names.
+    reach: what its definitions may name on the host (config/reach.py).
     """
 
     identity: str
     permissions: tuple[str, ...]
     connections: str = "*"
     names: str = "*"
+    reach: Reach = field(default_factory=lambda: Reach.from_settings({}))
 
     @classmethod
     def from_settings(cls, entry: Mapping[str, object]) -> Grant:
@@ -57,19 +63,20 @@ class Grant:
         Raises:
             SettingsError: an unknown key, or a value that is not what the key takes.
         """
-        unknown = sorted(set(entry) - {"identity", "permissions", "connections", "names"})
+        unknown = sorted(set(entry) - {"identity", "permissions", "connections", "names", *KEYS})
         words = entry.get("permissions")
         identity = entry.get("identity")
         if unknown or not isinstance(identity, str) or not isinstance(words, list | tuple):
             raise SettingsError(
                 f"a grant needs identity (text) and permissions (list): {dict(entry)!r:.200}",
-                remedy="keys are identity, permissions, connections, names", unknown=unknown,
+                remedy=f"keys are identity, permissions, connections, names, {', '.join(KEYS)}", unknown=unknown,
             )  # fmt: skip
         grant = cls(
             identity=identity,
             permissions=tuple(str(word) for word in words),
             connections=str(entry.get("connections", "*")),
             names=str(entry.get("names", "*")),
+            reach=Reach.from_settings(entry),
         )
         grant.check()
         return grant
@@ -143,6 +150,20 @@ class Grants:
         if rule is True or rule is False:
             return rule
         return any(on_connection(connection) and on_name(name) for on_connection, on_name in rule)
+
+    def reach(self, connection: str, name: str) -> Reach | None:
+        """Return what the session's definition of a domain may name on the host; None where nothing limits it."""
+        if self.everything or self.may(PASSTHROUGH, connection, name):
+            return None
+        return Reach.joined(
+            grant.reach for grant in self._rules
+            if any(covers(grant.permissions, permission) for permission in DEFINING)
+            and _matcher(grant.connections)(connection) and _matcher(grant.names)(name)
+        )  # fmt: skip
+
+    def runs(self, program: str) -> bool:
+        """Return whether one of the grants names a program as an emulator."""
+        return any(program in grant.reach.emulators for grant in self._rules)
 
     def somewhere(self, permission: str) -> bool:
         """Return whether the session has a permission on anything at all (class check)."""
@@ -260,6 +281,10 @@ class Policy:
         if transport != "unix" or self._administers(identity):
             return True
         return any(fits(identity) for fits, _ in self._grants)
+
+    def reach_of(self, identity: Identity, connection: str, name: str) -> Reach | None:
+        """Return what somebody's definition of a domain may name now; None where nothing limits it."""
+        return self.compile(identity, identity.kind).reach(connection, name)
 
     def _administers(self, identity: Identity) -> bool:
         if identity.kind != "unix":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import posixpath
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +20,7 @@ from ...config.errors import (
     StoreError,
     XmlError,
 )
+from ...config.reach import is_emulator
 from ...hypervisors.contract import Capability, Target
 from ..cells.directory import Entry
 from ..domain.orders import Order
@@ -107,13 +107,13 @@ class Definitions:
         return Target(uuid=summary["uuid"], name=summary["name"])
 
     def _may_pass_through(self, call: PendingCall, summary: dict[str, Any]) -> None:
-        """Refuse the qemu: namespace and emulators of other folders to who lacks the permission, which equals root."""
-        grants = call.client.grants
-        if grants.everything or grants.may("domain:passthrough", self.uri.text, summary["name"]):
+        """Refuse the qemu: namespace and other emulators to who lacks the permission, which equals root."""
+        reach = call.client.grants.reach(self.uri.text, summary["name"])
+        if reach is None:
             return
         emulator = summary.get("emulator") or ""
-        folders = self.env.settings.get("emulator_dirs", ())
-        foreign = bool(emulator) and posixpath.dirname(posixpath.normpath(emulator)) not in folders
+        known = is_emulator(emulator, self.env.settings.get("emulator_dirs", ())) or reach.names("emulator", emulator)
+        foreign = bool(emulator) and not known
         if foreign or summary.get("passthrough"):
             what = f"names the emulator {emulator}" if foreign else "passes options straight to the emulator"
             raise PermissionDenied(

@@ -13,6 +13,7 @@ from ..cells.snapshot import Size
 from ..router.pending import PendingCall
 from ..stores.aio import apply
 from ..stores.interface import Delete, Operation, Put
+from . import reaching
 from .changing import target_of
 from .registering import register
 from .stored import DOMAIN, OWNER, XML, StoredDomain
@@ -63,8 +64,9 @@ async def define(actor: DomainActor, args: dict[str, Any], call: PendingCall | N
     summary: dict[str, Any] = args["summary"]
     size = size_of(summary)
     record = replace(stored(actor), name=summary["name"], title=summary.get("title") or "", size=size)
-    await register(actor, args["xml"])
     try:
+        record = replace(record, reach=await reaching.defined(actor, call, args["xml"]))
+        await register(actor, args["xml"])
         await save(actor, record, args["xml"])
     except MechaneError:
         if not actor.entry.visible:

@@ -11,6 +11,7 @@ from ...config.states import is_active
 from ...hypervisors.facts import StateChanged
 from ..cells import facts
 from ..router.pending import PendingCall
+from . import reaching
 from .changing import target_of
 from .defining import save as store_record
 from .defining import stored
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 async def save(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
     """Write memory and state to a file; the driver reports the guest's exit as saved."""
     path = absolute(args["path"])
+    await reaching.file_of_caller(actor, call, path, write=True)
     async with undertaken(actor, "save"):
         await actor.supervisor.driver.save(target_of(actor), path)
     return actor.cell.packed_record()
@@ -60,6 +62,7 @@ def _description(args: dict[str, Any]) -> str:
 async def snapshot_create(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> dict[str, Any]:
     """Take a snapshot."""
     name, description = _name(args, new=True), _description(args)
+    await _may_touch_images(actor, call)
     async with undertaken(actor, "snapshot_create"):
         made = await actor.supervisor.driver.create_snapshot(
             target_of(actor), name, description=description, memory=args["memory"]
@@ -67,9 +70,22 @@ async def snapshot_create(actor: DomainActor, args: dict[str, Any], call: Pendin
     return asdict(made)
 
 
+async def _may_touch_images(actor: DomainActor, call: PendingCall | None) -> None:
+    """Measure the definition of a guest that does not run as a start does: its images are opened now.
+
+    Raises:
+        PermissionDenied: it names what it may not.
+    """
+    if not actor.cell.snapshot.active:
+        guard = await reaching.of_start(actor, call)
+        if guard is not None:
+            await reaching.examined(actor, guard, await actor.supervisor.definition(actor.entry))
+
+
 async def snapshot_revert(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
     """Go back to a snapshot, then look what state the guest is in."""
     target = target_of(actor)
+    await _may_touch_images(actor, call)
     async with undertaken(actor, "snapshot_revert"):
         await actor.supervisor.driver.revert_snapshot(target, _name(args))
     asked_at = actor.cell.snapshot.changes
@@ -94,6 +110,7 @@ async def _learn_size(actor: DomainActor) -> None:
 
 async def snapshot_delete(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> dict[str, Any]:
     """Delete a snapshot."""
+    await _may_touch_images(actor, call)
     async with undertaken(actor, "snapshot_delete"):
         await actor.supervisor.driver.delete_snapshot(target_of(actor), _name(args))
     return {"name": args["name"]}

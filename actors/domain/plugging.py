@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...config.errors import MechaneError, OperationInvalid
 from ...hypervisors.contract import Capability, Target
 from ..router.pending import PendingCall
+from . import reaching
 from .changing import target_of
 from .orders import Order
+from .reaching import Record
 from .registering import kept_by_hypervisor, register
 from .undertaking import commit, run_of, settle, settle_later, undertaken
 
@@ -33,21 +35,21 @@ async def attach(actor: DomainActor, args: dict[str, Any], call: PendingCall | N
     """Add a device."""
     from ...config import domain as model
 
-    return await _change(actor, args, model.attach_device, "attach_device")
+    return await _change(actor, args, model.attach_device, "attach_device", call)
 
 
 async def detach(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
     """Remove a device."""
     from ...config import domain as model
 
-    return await _change(actor, args, model.detach_device, "detach_device")
+    return await _change(actor, args, model.detach_device, "detach_device", call)
 
 
 async def update(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
     """Change a device."""
     from ...config import domain as model
 
-    return await _change(actor, args, model.update_device, "update_device")
+    return await _change(actor, args, model.update_device, "update_device", call)
 
 
 def _where(actor: DomainActor, args: dict[str, Any]) -> tuple[bool, bool]:
@@ -63,15 +65,21 @@ def _where(actor: DomainActor, args: dict[str, Any]) -> tuple[bool, bool]:
     return live, config
 
 
-async def _change(actor: DomainActor, args: dict[str, Any], edit: Edit, verb: str) -> bytes:
+async def _change(
+    actor: DomainActor, args: dict[str, Any], edit: Edit, verb: str, call: PendingCall | None
+) -> bytes:
     live, config = _where(actor, args)
     supervisor, device = actor.supervisor, args["device"]
-    changed = ""
+    changed, reach = "", reaching.record_of(actor)
     if live and config and verb == "attach_device":
         device = _settled(await supervisor.definition(actor.entry), device)
     if config:
-        changed = await _checked(actor, edit(await supervisor.definition(actor.entry), device).decode())
-    await _both(actor, verb, Capability.HOTPLUG, device if live else None, changed)
+        changed = edit(await supervisor.definition(actor.entry), device).decode()
+        reach = await reaching.changed(actor, call, changed)
+        changed = await _checked(actor, changed)
+    if live and verb != "detach_device":
+        await reaching.plugged(actor, call, device)
+    await _both(actor, verb, Capability.HOTPLUG, device if live else None, changed, reach)
     return actor.cell.packed_record()
 
 
@@ -85,12 +93,12 @@ async def _checked(actor: DomainActor, changed: str) -> str:
 
 
 async def _both(
-    actor: DomainActor, verb: str, capability: Capability, wanted: str | int | None, changed: str
+    actor: DomainActor, verb: str, capability: Capability, wanted: str | int | None, changed: str, reach: Record | None
 ) -> None:
     """Change the running guest, where something is wanted of it, and the definition: both or neither."""
     if wanted is None:
         await register(actor, changed)
-        await commit(actor, config=changed)
+        await commit(actor, config=changed, reach=reach)
         return
     supervisor = actor.supervisor
     supervisor.need(capability, f"domain.{verb}")
@@ -100,12 +108,12 @@ async def _both(
     now = run.live_xml or run.xml or await supervisor.definition(actor.entry)
     target = target_of(actor)
     before = await supervisor.definition(actor.entry) if changed and kept_by_hypervisor(actor) else ""
-    async with undertaken(actor, verb, config=changed, before=before):
+    async with undertaken(actor, verb, config=changed, before=before, reach=reach):
         live_xml: str = await getattr(supervisor.driver, verb)(target, now, wanted)
         if changed:
             await register(actor, changed)
         handle = supervisor.driver.changed_handle(target, run.handle)
-        await commit(actor, live_xml=live_xml, config=changed, handle=handle)
+        await commit(actor, live_xml=live_xml, config=changed, handle=handle, reach=reach)
 
 
 async def set_vcpus(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
@@ -135,7 +143,7 @@ async def _resize(
     if config:
         edited = edit(await supervisor.definition(actor.entry), number, maximum=maximum)
         changed = await _checked(actor, edited.decode())
-    await _both(actor, verb, capability, number if live else None, changed)
+    await _both(actor, verb, capability, number if live else None, changed, reaching.record_of(actor))
     return actor.cell.packed_record()
 
 

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ...config.errors import Cancelled, InvalidArgument, MechaneError, OperationFailed, StartFailed
+from ...config.reach import Guard
 from ...hypervisors.contract import CancelFlag, Capability, Handle, Started, StartMode, StartRequest, Target
 from ..cells import facts
 from ..router.pending import PendingCall
 from ..stores.aio import apply, fetch
 from ..stores.interface import Delete, Operation, Put
+from . import reaching
 from .registering import register, unregister
 from .running import acknowledge_run, unmark
 from .stored import OWNER, RUN, StoredOwner, StoredRun
@@ -34,19 +36,32 @@ if TYPE_CHECKING:
 async def start(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
     """Start a defined domain."""
     xml = await actor.supervisor.definition(actor.entry)
-    return await _bring_up(actor, args, call, xml, transient="")
+    guard = await reaching.of_start(actor, call)
+    await reaching.examined(actor, guard, xml)
+    return await _bring_up(actor, {**args, "guard": guard}, call, xml, transient="")
 
 
 async def create(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
     """Start a transient domain; its entry is visible from the moment it runs."""
+    caller = reaching.reach_of_caller(actor, call)
+    guard = Guard(default=caller) if caller is not None else None
+    try:
+        await reaching.examined(actor, guard, args["xml"])
+    except MechaneError:
+        if not actor.entry.visible:
+            actor.supervisor.remove(actor.entry)
+        raise
     await register(actor, args["xml"], transient=True)
-    return await _bring_up(actor, args, call, args["xml"], transient=args["xml"])
+    return await _bring_up(actor, {**args, "guard": guard}, call, args["xml"], transient=args["xml"])
 
 
 async def restore(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
     """Start a defined domain from the file that domain.save wrote."""
+    path = absolute(args["path"])
+    await reaching.file_of_caller(actor, call, path, write=False)
     xml = await actor.supervisor.definition(actor.entry)
-    return await _bring_up(actor, {**args, "source": absolute(args["path"])}, call, xml, transient="")
+    guard = await reaching.of_start(actor, call, saved=True)
+    return await _bring_up(actor, {**args, "source": path, "guard": guard}, call, xml, transient="")
 
 
 def absolute(path: str) -> str:
@@ -134,7 +149,7 @@ async def _spawn(
         target=Target(uuid=snapshot.uuid, name=snapshot.name, incarnation=run.incarnation, id=run.id),
         xml=xml, paused=bool(args.get("paused")), source=args.get("source") or "",
         mode=StartMode.RESTORE if args.get("source") else StartMode.BOOT,
-        token=str(actor.entry.owner_version), cancel=cancel, record=record,
+        token=str(actor.entry.owner_version), cancel=cancel, record=record, guard=args.get("guard"),
         facts=actor.supervisor.sink_of(actor.entry),
     )  # fmt: skip
     started = await actor.supervisor.driver.start(request)

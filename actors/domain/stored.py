@@ -64,6 +64,9 @@ class StoredDomain(StoredRecord):
     title: str = ""
     size: Size = field(default_factory=Size)
     autostart: bool = False
+    reach: Mapping[str, Any] | None = None
+    """Who brought in what the definition names on the host (reaching.py); None: an administrator, or a version
+    before this was kept."""
     kept: Mapping[str, Any] = field(default_factory=dict)
 
     def to_map(self) -> dict[str, Any]:
@@ -162,6 +165,8 @@ class StoredWork(StoredRecord):
     """The definition that is stored where the change is finished, compressed (zlib); empty where it stays."""
     before: bytes = b""
     """The definition as it was, compressed, where the hypervisor keeps definitions; it gets that back, or `config`."""
+    reach: Mapping[str, Any] | None = None
+    """Who brought in what that definition names on the host (reaching.py)."""
     note: Mapping[str, Any] = field(default_factory=dict)
     """What the driver needs to finish it or to take it back; opaque."""
     kept: Mapping[str, Any] = field(default_factory=dict)

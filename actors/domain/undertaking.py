@@ -40,6 +40,7 @@ from ..stores.interface import Delete, Operation, Put
 from .changing import target_of
 from .defining import save, stored
 from .orders import Order
+from .reaching import Record
 from .registering import register
 from .running import mark_anew
 from .sizes import described
@@ -79,7 +80,7 @@ class Pending:
 
 @asynccontextmanager
 async def undertaken(
-    actor: DomainActor, verb: str, *, config: str = "", before: str = ""
+    actor: DomainActor, verb: str, *, config: str = "", before: str = "", reach: Record | None = None
 ) -> AsyncIterator[Pending]:
     """Run a change of several steps; whatever breaks it off, it is settled before the next.
 
@@ -88,11 +89,13 @@ async def undertaken(
         verb: what is done.
         config: the definition that comes with it, stored where the change is finished.
         before: the definition as it is now, of a hypervisor that keeps definitions itself.
+        reach: who brought in what that definition names.
     """
     snapshot = actor.cell.snapshot
     work = StoredWork(
         connection=snapshot.connection, verb=verb, incarnation=snapshot.incarnation,
         since=actor.supervisor.services.wall_clock(), config=_packed(config), before=_packed(before),
+        reach=reach,
     )  # fmt: skip
     pending = actor.entry.work = Pending(work)
     try:
@@ -133,8 +136,9 @@ async def intend(services: Services, entry: Entry, note: Mapping[str, Any]) -> N
 
 
 async def commit(
-    actor: DomainActor, *, live_xml: str = "", config: str = "", handle: Mapping[str, Any] | None = None
-) -> None:
+    actor: DomainActor, *, live_xml: str = "", config: str = "", handle: Mapping[str, Any] | None = None,
+    reach: Record | None = None,
+) -> None:  # fmt: skip
     """Record what was changed and that nothing is under way any more, in one transaction.
 
     Args:
@@ -142,6 +146,7 @@ async def commit(
         live_xml: the running guest as it is now; '' leaves what is recorded.
         config: the new definition, or ''.
         handle: the guest's handle as it is now.
+        reach: who brought in what the new definition names.
 
     Raises:
         MechaneError: it is not recorded; what the guest has is shown for all that.
@@ -162,7 +167,7 @@ async def commit(
                 changed = replace(changed, live_xml=live_xml, size=asdict(live))
                 changed = changed if actor.cell.snapshot.persistent else replace(changed, xml=live_xml)
             local.append(Put(RUN + entry.uuid, changed.pack()))
-        await _store(actor, local, config)
+        await _store(actor, local, config, reach)
         if changed is not None:
             await mark_anew(actor.supervisor, entry.uuid, changed)
         if live is not None:
@@ -171,12 +176,12 @@ async def commit(
             entry.work = None
 
 
-async def _store(actor: DomainActor, local: Sequence[Operation], config: str) -> None:
+async def _store(actor: DomainActor, local: Sequence[Operation], config: str, reach: Record | None) -> None:
     services = actor.supervisor.services
     if config:
         size = described(config)
         together = services.runtime is services.definitions
-        await save(actor, replace(stored(actor), size=size), config, local if together else ())
+        await save(actor, replace(stored(actor), size=size, reach=reach), config, local if together else ())
         actor.cell.put(facts.Resized(defined=size))
         if together:
             return
@@ -273,7 +278,7 @@ async def settle(actor: DomainActor) -> Outcome | None:
     handle = None
     if running and (run := await run_of(actor.supervisor.services, actor.entry)) is not None:
         handle = actor.supervisor.driver.changed_handle(target_of(actor), run.handle)
-    await commit(actor, live_xml=live_xml, config=config, handle=handle)
+    await commit(actor, live_xml=live_xml, config=config, handle=handle, reach=work.reach)
     _tell(actor, work, outcome)
     return outcome
 

@@ -17,6 +17,7 @@ from ..cells.directory import Entry
 from ..domain.commands import execute
 from ..domain.undertaking import run_of
 from ..router.pending import PendingCall
+from .probing import may_probe
 from .processors import PROCESSORS
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ async def get_domain_capabilities(supervisor: Supervisor, call: PendingCall) -> 
     """Return what a domain may ask for."""
     await supervisor.settled()
     supervisor.need(Capability.DOMAIN_CAPABILITIES, call.spec.name)
+    may_probe(supervisor, call)
     args = call.args
     found: dict[str, Any] = await supervisor.driver.get_domain_capabilities(
         emulator=args["emulator"], arch=args["arch"], machine=args["machine"], virttype=args["virttype"]

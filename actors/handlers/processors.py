@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...config.errors import CpuIncompatible
 from ...hypervisors.contract import Capability
 from ..router.pending import PendingCall
+from .probing import may_probe
 
 if TYPE_CHECKING:
     from ..connection.supervisor import Supervisor
@@ -38,6 +39,7 @@ async def compare_hypervisor(supervisor: Supervisor, call: PendingCall) -> dict[
     """Compare a processor with what a guest can get."""
     await supervisor.settled()
     supervisor.need(Capability.CPU_MODELS, call.spec.name)
+    may_probe(supervisor, call)
     found = await supervisor.driver.compare_hypervisor_cpu(call.args["xml"], **_where(call.args))
     return _judged(found, call)
 
@@ -66,6 +68,7 @@ async def baseline_hypervisor(supervisor: Supervisor, call: PendingCall) -> dict
     """Find a processor that guests can get on all hosts."""
     await supervisor.settled()
     supervisor.need(Capability.CPU_MODELS, call.spec.name)
+    may_probe(supervisor, call)
     args = call.args
     found: dict[str, Any] = await supervisor.driver.baseline_hypervisor_cpu(
         args["documents"], expand=args["expand_features"], migratable=args["migratable"], **_where(args)

@@ -132,6 +132,7 @@ class Node:
         check_words(grants, self.catalogue)
         self.access = access_of(self.settings.node, grants)
         policy = Policy(grants, administrators=(0, os.geteuid()), admin_gid=self.access.admin_gid)
+        self.services.policy = policy
         self.gateway = Gateway(limits, self.router, policy=policy, catalogue=self.catalogue)
 
     # ---- start and stop

@@ -16,6 +16,7 @@ import msgpack
 
 from ...config.errors import Cancelled, MechaneError
 from ...protocol.catalogue import CallSpec
+from ...protocol.identity import Identity
 from ...protocol.permissions import Grants
 from ...protocol.wire import error_frame, response_frame
 
@@ -25,6 +26,7 @@ class Client(Protocol):
 
     id: int
     in_flight: dict[int, Any]
+    identity: Identity
     grants: Grants
     closed: bool
     read_only: bool

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...config.domain.document import parse
 from ...config.errors import (
@@ -26,6 +26,7 @@ from ...config.errors import (
 from ...config.states import State
 from ..contract import Capability, DriverEnv, Handle, HypervisorInfo, Inspection, Started, StartRequest, Target
 from ..facts import FactSink, KillHandle
+from ..reach.check import Rules, examine
 from ..tooling.base import NativeGuest, SpawnedCall, Watched
 from . import folders, processes
 from .capabilities import capabilities, domain_capabilities
@@ -38,6 +39,10 @@ from .plugging import Plugging
 from .processes import Sight
 from .signals import halt_signal
 from .stats import stats_of
+
+if TYPE_CHECKING:
+    from ...config.domain.claim import Claim
+    from ...config.reach import Guard
 
 STATES = {
     "STOPPED": State.SHUTOFF, "STARTING": State.RUNNING, "RUNNING": State.RUNNING, "THAWED": State.RUNNING,
@@ -98,6 +103,13 @@ class LxcDriver(Plugging):
         for container in self._containers.values():
             container.forget()
         self._containers.clear()
+
+    async def examine(self, target: Target, claims: Sequence[Claim], guard: Guard, *, live: bool = False) -> None:
+        """Look where on this host the claims lead: LXC's tools open it by its path, so others may not change that."""
+        del live
+        await self.env.blocking(
+            examine, claims, guard, Rules(live=True), deadline_s=self.env.deadlines.query_s, domain=target.uuid
+        )
 
     # ---- what there is
 

@@ -9,7 +9,7 @@ from . import cgroup, locks, ownership
 from .files import remove_overlays
 from .folder import GuestFolder
 from .host.parts import HostParts
-from .opening import remove_socket
+from .listening import remove_socket
 from .ownership import Owner
 
 

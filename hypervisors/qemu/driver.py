@@ -23,6 +23,7 @@ from ..contract import (
     Target,
 )
 from ..facts import FactSink
+from ..reach.check import Rules, examine
 from . import locks
 from .adoption import Adoption
 from .ballooning import Ballooning
@@ -37,7 +38,7 @@ from .emulators import Emulators, key_of
 from .endings import Endings
 from .host.ports import Ports
 from .host.site import tpm_dirs
-from .host.undefine import NVRAM, forget_kinds, kept_kinds
+from .host.undefine import NVRAM, forget_kinds, kept_kinds, nvram_file
 from .host_capabilities import HostCapabilities
 from .host_choice import HostChoice
 from .hotplug.hotplug import Hotplugging
@@ -56,7 +57,9 @@ from .stats import Statistics
 from .workshop import Workshop
 
 if TYPE_CHECKING:
+    from ...config.domain.claim import Claim
     from ...config.domain.domain import Domain
+    from ...config.reach import Guard
 
 EMULATORS = ("/usr/bin/qemu-system-x86_64", "/usr/bin/qemu-kvm", "/usr/libexec/qemu-kvm")
 """Where the host's own emulator may lie (Debian, Fedora, RHEL); the first that exists."""
@@ -165,6 +168,12 @@ class QemuDriver(Driver):
     async def define_model(self, target: Target, domain: Domain) -> str:
         """As `define`, without writing and reading the definition in between."""
         return await self._checker.check_model(target, domain)
+
+    async def examine(self, target: Target, claims: Sequence[Claim], guard: Guard, *, live: bool = False) -> None:
+        """Look where on this host the claims lead; a start does it again, and holds what it found."""
+        own = frozenset({str(nvram_file(self.env.state_dir, target.uuid))})
+        rules = Rules(emulators=self._shop.options.emulator_dirs, own=own, live=live)
+        await self._shop.blocking(examine, claims, guard, rules, domain=target.uuid)
 
     async def undefine(self, target: Target) -> None:
         """Forget what was kept for a definition: its folder, records of snapshots."""

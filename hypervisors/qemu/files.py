@@ -7,10 +7,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..reach.acting import acting_as
 from . import ownership
+from .holding import is_held
 from .identity import Identity
 
 if TYPE_CHECKING:
@@ -36,13 +39,26 @@ def ready_files(files: Iterable[FileUse], identity: Identity, *, set_ownership: 
         if file.kind == "overlay":
             make_overlay(file)
         elif file.template is not None and not path.exists():
-            shutil.copyfile(file.template, path)
-            path.chmod(0o600)
+            copy_new(file.template, file.path, identity)
         if not file.read_only and file.kind in OWNED:
             mine.append(file.path)
     if not identity.drops or not set_ownership:
         return []
     return ownership.plan(mine, identity.uid)
+
+
+def copy_new(source: str, path: str, identity: Identity) -> None:
+    """Copy a file to a path where nothing may lie; one that a limited client has named as QEMU's user.
+
+    Raises:
+        OSError: it cannot be read, or made.
+    """
+    limited = is_held(path)
+    with open(source, "rb") as template:
+        with acting_as(identity.uid, identity.gid, identity.groups) if limited else nullcontext():
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as made:
+            shutil.copyfileobj(template, made)
 
 
 def make_overlay(file: FileUse) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
-import stat
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,6 +22,7 @@ from .host.secrets import copy_secrets
 from .host.swtpm import prepare_swtpm
 from .host.taps import Taps, remove_links
 from .host.virtiofsd import prepare_virtiofsd
+from .listening import listen_at
 
 if TYPE_CHECKING:
     from ...config.domain.chardev import Chardev
@@ -116,7 +115,7 @@ def open_for(domain: Domain, needed: Needs, site: Site) -> Opened:
     opened = Opened()
     try:
         for item in _chardevs(domain):
-            _open_chardev(item, site.folder.own, opened)
+            _open_chardev(item, site, opened)
         for name in needed.ports:
             number = int(name.removeprefix("graphics").split(".")[0])
             opened.ports[name] = site.ports.pick(site.uuid, websocket=domain.devices.graphics[number].websocket == -1)
@@ -185,11 +184,11 @@ def _chardevs(domain: Domain) -> Iterator[Chardev]:
     yield from devices.channels
 
 
-def _open_chardev(item: Chardev, folder: Path, opened: Opened) -> None:
+def _open_chardev(item: Chardev, site: Site, opened: Opened) -> None:
     alias, source = item.alias.name or "", item.source
     if item.type == "unix" and source.mode != "connect":
-        path = Path(source.path) if source.path else folder / f"{alias}.sock"
-        opened.fds[f"{alias}.socket"] = (_listen(path),)
+        path = Path(source.path) if source.path else site.folder.own / f"{alias}.sock"
+        opened.fds[f"{alias}.socket"] = (listen_at(path, site.identity),)
     elif item.type == "file" and source.path:
         opened.fds[f"{alias}.file"] = (_open_file(source.path, append=bool(source.append)),)
     if item.log is not None and item.log.file:
@@ -199,28 +198,6 @@ def _open_chardev(item: Chardev, folder: Path, opened: Opened) -> None:
 def _open_file(path: str, *, append: bool) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if append else os.O_TRUNC)
     return os.open(path, flags, 0o600)
-
-
-def _listen(path: Path) -> int:
-    """Listen at a path of any length; a socket that an earlier run left there is replaced."""
-    remove_socket(path)
-    place = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
-            sock.bind(f"/proc/self/fd/{place}/{path.name}")
-            sock.listen(1)
-            return sock.detach()
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        os.close(place)
-
-
-def remove_socket(path: Path) -> None:
-    """Remove a Unix socket; whatever else lies there stays."""
-    with suppress(OSError):  # nothing is there
-        if stat.S_ISSOCK(path.lstat().st_mode):
-            path.unlink()
 
 
 def _open_vsock(wanted: int | None, opened: Opened) -> None:

@@ -13,12 +13,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import socket
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import (
@@ -34,7 +32,6 @@ from ...config.states import State
 from ..contract import Started, StartMode, StartRequest
 from ..facts import Spawned
 from . import live, ownership
-from .capabilities import EmulatorKey
 from .cgroup import Grouping
 from .claim import give_back, lock_of
 from .command import Definitions, build_command, plan_needs, write_live
@@ -47,24 +44,26 @@ from .firmware import read_descriptors
 from .greeting import NotGreetedError, first_answers
 from .guest import Guest
 from .handle import GuestRecord
+from .holding import Held, holding
 from .host import tuning
 from .host.labels import check_labels
 from .host.parts import launch, note
-from .host.shares import NO_SHARES, Shares
 from .host.site import Site
 from .host.undefine import NVRAM
 from .keeping.restoring import INCOMING, check_emulator, open_source, read_definition, receive
 from .kvm import KvmProbe
 from .opening import Opened, open_for, wants_planning
+from .prepared import Prepared
 from .probe import SANDBOX
 from .profile import Profile
 from .qmp import CommandKind, Monitor
 from .setup import before_cont
-from .workshop import Workshop, close_all
+from .workshop import Workshop
 
 if TYPE_CHECKING:
     from ...config.domain.domain import Domain
     from .argv.records import CommandLine, Emulator, FileUse, Resources
+    from .capabilities import EmulatorKey
     from .keeping.saved import Source
 
 _LOCKED = re.compile(r"Failed to get .*lock|Failed to lock")
@@ -75,24 +74,6 @@ EXIT_S = 5.0
 SPAWNS = 3
 """How often QEMU is spawned for one start, when it does not greet."""
 Builder = Callable[["Domain", "Emulator", "Resources"], "CommandLine"]
-
-
-@dataclass(slots=True, kw_only=True)
-class Prepared:
-    """What was made before the command line could be built."""
-
-    listener: socket.socket
-    log_fd: int
-    log_offset: int
-    key: EmulatorKey
-    secrets: dict[str, str]
-    opened: Opened
-    shares: Shares = NO_SHARES
-
-    def close(self) -> None:
-        """Close our copies of what the child inherits."""
-        close_all((self.log_fd,), self.listener)
-        self.opened.close()
 
 
 class Starter:
@@ -167,7 +148,11 @@ class Starter:
             raise
 
     async def _start(self, request: StartRequest, domain: Domain, guest: Guest) -> Started:
-        name = request.target.name
+        async with holding(self._shop, request, domain) as held:
+            return await self._start_held(request, held, guest)
+
+    async def _start_held(self, request: StartRequest, held: Held, guest: Guest) -> Started:
+        name, domain = request.target.name, held.domain
         accel = await self._accelerator(domain)
         prepared = await self._prepare(guest, domain)
         try:
@@ -179,15 +164,17 @@ class Starter:
             check_labels(domain, self._shop.identity)
             resources = await self._resources(guest, domain, emulator, prepared, accel)
             line = await self._shop.env.pure(self._build, domain, emulator, resources, size=len(request.xml))
+            held.show(line.live.domain)
             guest.holds = "-no-shutdown" in line.argv
             guest.log_offset = prepared.log_offset
             guest.profile = Profile.of(line.live.domain)
-            guest.owners = await self._ready_files(line.files, name)
+            owners = await self._ready_files(line.files, name)
+            guest.owners = held.named(owners)
             await request.record(self._record(guest, prepared.key).to_handle())
             request.cancel.check()
-            await self._take_files(guest)
+            await self._take_files(owners)
             launch(self._shop, guest, prepared.opened, prepared.log_fd)
-            self._spawn(request, guest, line, prepared)
+            self._spawn(request, guest, line, prepared, held.fds)
         finally:
             prepared.close()
         return await self._bring_up(request, guest, line, prepared)
@@ -275,12 +262,12 @@ class Starter:
             ) from error
         return owners
 
-    async def _take_files(self, guest: Guest) -> None:
-        if not guest.owners:
+    async def _take_files(self, owners: Sequence[ownership.Owner]) -> None:
+        if not owners:
             return
         identity = self._shop.identity
         try:
-            await self._shop.blocking(ownership.take, guest.owners, identity.uid, identity.gid)
+            await self._shop.blocking(ownership.take, owners, identity.uid, identity.gid)
         except OSError as error:
             raise StartFailed(
                 f"{error.filename} cannot be given to {identity.user}: {error.strerror}",
@@ -289,14 +276,16 @@ class Starter:
 
     # ---- the spawn, and after
 
-    def _spawn(self, request: StartRequest, guest: Guest, line: CommandLine, prepared: Prepared) -> None:
+    def _spawn(
+        self, request: StartRequest, guest: Guest, line: CommandLine, prepared: Prepared, held: Sequence[int]
+    ) -> None:
         argv = [prepared.key.path, *line.argv]
         if self._shop.options.sandbox and "-sandbox" not in argv:
             argv += ["-sandbox", SANDBOX]
         if not any(str(guest.folder.path) in argument for argument in argv):
             argv += ["-L", str(guest.folder.path)]  # how a restarted node recognises its guests
         guest.process = self._shop.spawn(
-            argv, log_fd=prepared.log_fd, pass_fds=(prepared.listener.fileno(), guest.lock, *line.pass_fds),
+            argv, log_fd=prepared.log_fd, pass_fds=(prepared.listener.fileno(), guest.lock, *line.pass_fds, *held),
             environment=line.environment, domain=guest.target.name, raw_io=line.raw_io,
             on_exit=guest.on_exit, on_stubborn=lambda: self._endings.stubborn(guest),
         )  # fmt: skip

@@ -245,7 +245,10 @@ class Hotplugging:
 
     async def give_back(self, guest: Guest, files: Sequence[str]) -> None:
         """Give files back to whom they belonged before the guest got them."""
-        mine = [owner for owner in guest.owners if owner[0] in files]
+        if not guest.owners or not files:
+            return
+        reals: frozenset[str] = await self._shop.blocking(ownership.reals, files)
+        mine = [owner for owner in guest.owners if owner[0] in reals]
         if mine:
             restoring = self._shop.blocking(ownership.restore, mine, self._shop.identity.uid)
             for problem in await self._shop.unbroken(restoring):

@@ -15,6 +15,7 @@ from mechane.actors.stores.interface import StoreResult
 from mechane.config.errors import Cancelled
 from mechane.config.states import State
 from mechane.protocol.catalogue import load
+from mechane.protocol.permissions import Grants
 
 
 class Log:
@@ -38,6 +39,7 @@ class Client:
         self.id = 1
         self.in_flight: dict[int, Any] = {}
         self.frames: list[bytes] = []
+        self.grants = Grants(everything=True)
 
     def send(self, frame: bytes, /) -> None:
         self.frames.append(frame)
@@ -68,7 +70,7 @@ def test_a_start_aborted_while_its_definition_is_read_spawns_nothing() -> None:
         log=logging.getLogger("test"), sink_of=lambda entry: None,
         env=SimpleNamespace(blocking=unmarked, runtime_dir=None),
     )  # fmt: skip
-    entry = SimpleNamespace(uuid="u", owner_version=0, cell=cell, cleaned=0, owner=None)
+    entry = SimpleNamespace(uuid="u", owner_version=0, cell=cell, cleaned=0, owner=None, record=None)
     actor: Any = SimpleNamespace(cell=cell, supervisor=supervisor, entry=entry)
     with pytest.raises(Cancelled):
         asyncio.run(start(actor, {}, call))

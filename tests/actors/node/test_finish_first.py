@@ -56,7 +56,7 @@ def test_a_start_cleans_up_after_the_guest_before(cleaned: int, expected: list[s
         sink_of=lambda entry: None,
         env=SimpleNamespace(blocking=unmarked, runtime_dir=None),
     )  # fmt: skip
-    entry = SimpleNamespace(uuid="u", owner_version=0, cell=cell, cleaned=cleaned, owner=None)
+    entry = SimpleNamespace(uuid="u", owner_version=0, cell=cell, cleaned=cleaned, owner=None, record=None)
     actor: Any = SimpleNamespace(cell=cell, supervisor=supervisor, entry=entry)
     with pytest.raises(StartFailed):
         asyncio.run(start(actor, {}, None))
