@@ -36,6 +36,8 @@ DOMAIN_CALLS = frozenset(
 )  # fmt: skip
 VERB_S = 0.001
 """What a verb costs its connection's loop, about: statistics of a guest of QEMU (measured)."""
+PROBE_S = 0.02
+"""What a question about a hypervisor's abilities costs the threads of its connection's pool, at most (measured)."""
 CONNECTION_CALLS = frozenset({"domain.define_xml", "domain.create_xml"})
 Hand = Callable[[PendingCall], None]
 
@@ -100,7 +102,8 @@ class Hands:
 
 async def _in_turn(handler: Any, place: Node | Supervisor, call: PendingCall) -> Any:
     """Run a handler when it is the turn of its client, who reads only: all of them share a part of the loop."""
-    async with place.readers.turn(call.client.id):
+    probes = call.spec.on is Place.OBJECT and call.entry is None  # goes on in the pool when its client gave up
+    async with place.readers.turn(call.client.id, cost_s=PROBE_S if probes else 0.0):
         return await handler(place, call)
 
 
