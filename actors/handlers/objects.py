@@ -38,7 +38,7 @@ async def get_xml(supervisor: Supervisor, call: PendingCall) -> str:
     async def read() -> tuple[str, int | None]:
         run = await run_of(supervisor.services, entry) if live else None
         if run is not None and (text := run.live_xml or run.xml):
-            return text, snapshot.id
+            return text, None if args["inactive"] else snapshot.id
         return native or await supervisor.definition(entry), None
 
     async def show(found: tuple[str, int | None]) -> str:

@@ -98,8 +98,8 @@ def display_uri(graphics: XmlNode) -> str | None:
     secure = int(graphics.attrs.get("tlsPort", "-1"))
     if port < 0 and secure < 0:
         return None
-    address = attribute(graphics, "listen", "address") or graphics.attrs.get("listen") or "127.0.0.1"
-    host = "localhost" if address in ("0.0.0.0", "::", "127.0.0.1", "::1") else address
+    address = attribute(graphics, "listen", "address") or graphics.attrs.get("listen") or ""
+    host = "localhost" if address in ("", "0.0.0.0", "::") else address
     host = f"[{host}]" if ":" in host else host
     if kind == "vnc":
         return f"vnc://{host}:{port - 5900}"

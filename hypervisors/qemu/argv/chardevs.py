@@ -159,7 +159,7 @@ class Backend:
         fds = self.build.resources.fds.get(f"{self.alias}.socket", ())
         self.build.fds.extend(fds)
         if listening and not source.path:
-            source.path = f"{self.build.resources.guest_dir}/{self.alias}.sock"
+            source.path, source.mode = f"{self.build.resources.guest_dir}/{self.alias}.sock", "bind"
         where: dict[str, Any] = {"fd": fds[0]} if fds else {"path": self._path(source)}
         reconnect = self._reconnect(source.reconnect, listening=listening)
         return "socket", where | ({"server": True, "wait": False} if listening else {}) | reconnect

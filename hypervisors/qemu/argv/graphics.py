@@ -65,7 +65,11 @@ class Display:
                 return self.build.host(item, "listen/@address", listen.address), None
         if item.listen is None and not item.listens and self.build.resources.display_sockets:
             return None, f"{self.build.resources.guest_dir}/{item.type}.sock"
-        return self.build.host(item, "@listen", item.listen) or DEFAULT_LISTEN, None
+        # The live definition shows what is chosen here.
+        item.listen = address = self.build.host(item, "@listen", item.listen) or DEFAULT_LISTEN
+        for listen in item.listens:
+            listen.address = address
+        return address, None
 
     def _audio(self) -> str | None:
         number = self.item.audio.id if self.item.audio is not None else None

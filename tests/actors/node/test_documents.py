@@ -61,6 +61,12 @@ def test_a_guest_that_was_undefined_keeps_the_document_it_was_started_with(rpc: 
     assert (memory(rpc, inactive=False), memory(rpc, inactive=True)) == (64, 64)
 
 
+def test_the_inactive_document_of_a_transient_guest_is_no_live_one(rpc: Rpc) -> None:
+    rpc.call("domain.create_xml", xml=xml(64))
+    assert "<domain type='test' id=" in rpc.call("domain.get_xml", domain=UUID)
+    assert "id=" not in rpc.call("domain.get_xml", domain=UUID, inactive=True)
+
+
 @pytest.mark.parametrize("transient", [False, True])
 def test_metadata_of_a_running_guest_shows_in_both_documents(rpc: Rpc, transient: bool) -> None:
     if transient:

@@ -62,7 +62,7 @@ def test_a_running_guest_has_displays_terminals_and_numbers(cli: Cli, image: Pat
         assert cli.run(verb, "parts")[0] == exits.NOT_FOUND
     cli.ok("start", "parts")
     shown = cli.ok("vncdisplay", "parts").strip()
-    assert cli.ok("domdisplay", "parts").strip() == f"vnc://localhost:{shown.rpartition(':')[2]}"
+    assert cli.ok("domdisplay", "parts").strip() == f"vnc://127.0.0.1:{shown.rpartition(':')[2]}"
     assert cli.ok("ttyconsole", "parts").startswith("/dev/pts/")
     assert cli.json("vcpucount", "parts") == {
         "maximum": {"config": 2, "live": 2}, "current": {"config": 1, "live": 1}
@@ -79,7 +79,7 @@ def test_a_running_guest_has_displays_terminals_and_numbers(cli: Cli, image: Pat
 @pytest.mark.parametrize(
     ("xml", "uri"),
     [
-        ("<graphics type='vnc' port='5901' listen='::1'/>", "vnc://localhost:1"),
+        ("<graphics type='vnc' port='5901' listen='::1'/>", "vnc://[::1]:1"),
         ("<graphics type='vnc' port='5900'><listen type='address' address='192.0.2.7'/></graphics>",
          "vnc://192.0.2.7:0"),
         ("<graphics type='spice' port='5902' listen='2001:db8::1'/>", "spice://[2001:db8::1]:5902"),
