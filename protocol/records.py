@@ -125,6 +125,11 @@ class NodeInfo(TypedDict):
     arch: str
     cpu_model: str
     cpus: int
+    sockets: int
+    cores: int
+    """Of each socket."""
+    threads: int
+    """Of each core."""
     mhz: int
     memory_kib: int
     memory_free_kib: int

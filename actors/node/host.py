@@ -40,6 +40,21 @@ def numa_nodes(root: Path = Path("/sys/devices/system/node")) -> list[dict[str, 
     return nodes
 
 
+def topology(root: Path = Path("/sys/devices/system/cpu")) -> dict[str, int]:
+    """Return sockets, cores of a socket and threads of a core; 1 for each where the kernel does not say."""
+    places = set()
+    for folder in root.glob("cpu[0-9]*/topology"):
+        package, core = ((folder / name).read_text().strip() for name in ("physical_package_id", "core_id"))
+        places.add((package, core, folder.parent.name))
+    sockets = {package for package, _, _ in places} or {""}
+    cores = {(package, core) for package, core, _ in places} or {("", "")}
+    return {
+        "sockets": len(sockets),
+        "cores": len(cores) // len(sockets),
+        "threads": max(len(places) // len(cores), 1),
+    }
+
+
 def host_info() -> dict[str, Any]:
     """Return the host's part of `NodeInfo`. Reads files: not for HIGH calls."""
     cpu = _fields("/proc/cpuinfo")
@@ -50,6 +65,7 @@ def host_info() -> dict[str, Any]:
         "arch": platform.machine(),
         "cpu_model": cpu.get("model name", ""),
         "cpus": os.cpu_count() or 1,
+        **topology(),
         "mhz": round(mhz),
         "memory_kib": _kib(memory.get("MemTotal", "")),
         "memory_free_kib": _kib(memory.get("MemAvailable", "")),

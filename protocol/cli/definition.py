@@ -130,7 +130,7 @@ def rename(context: Context, options: Namespace) -> int:
     record = context.client.domain.rename(
         options.domain, options.new_name, context.connection, deadline_s=context.deadline_s
     )
-    context.done(record, f"Domain '{options.domain}' renamed to '{record['name']}'")
+    context.done(record, "Domain successfully renamed")
     return OK
 
 

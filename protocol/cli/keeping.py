@@ -64,7 +64,7 @@ def snapshot_list(context: Context, options: Namespace) -> int:
         return OK
     titles = ["Name", "Creation Time", "State"]
     rows = [
-        [one["name"], time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["created_at"])), one["state"]]
+        [one["name"], time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(one["created_at"])), one["state"]]
         for one in found
     ]  # fmt: skip
     if options.parent:

@@ -45,7 +45,7 @@ def start(context: Context, options: Namespace) -> int:
             context.connection,
             deadline_s=context.deadline_s,
         )
-    context.done(record, f"Domain '{record['name']}' started{' paused' if options.paused else ''}")
+    context.done(record, f"Domain '{record['name']}' started")
     return _console(context, record["uuid"], options)
 
 

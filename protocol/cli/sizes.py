@@ -38,7 +38,7 @@ def set_vcpus(context: Context, options: Namespace) -> int:
             options.domain, options.count, live, config, options.maximum, context.connection,
             deadline_s=context.deadline_s or CALL_S,
         )  # fmt: skip
-    context.done(record, f"Domain '{record['name']}' has {options.count} processors{' at most' * options.maximum}")
+    context.done(record, "")
     return OK
 
 
@@ -48,7 +48,7 @@ def set_memory(context: Context, options: Namespace, *, maximum: bool = False) -
     record = context.client.domain.set_memory(
         options.domain, options.size, live, config, maximum, context.connection, deadline_s=context.deadline_s
     )
-    context.done(record, f"Domain '{record['name']}' has {options.size} KiB of memory{' at most' * maximum}")
+    context.done(record, "")
     return OK
 
 

@@ -192,7 +192,7 @@ def test_what_was_plugged_outlives_the_node(vm: Cli) -> None:
 def test_processors(cli: Cli) -> None:
     cli.ok("define", written(cli, guest().replace("<vcpu>1<", "<vcpu current='1'>3<")))
     cli.ok("start", "vm")
-    assert "has 2 processors" in cli.ok("setvcpus", "vm", "2")
+    assert cli.ok("setvcpus", "vm", "2") == "\n", "as quiet as virsh"
     assert cli.json("dominfo", "vm")["vcpus"] == 2
     assert "<vcpu placement='static' current='2'>3</vcpu>" in cli.ok("dumpxml", "vm")
     assert "current='1'" in cli.ok("dumpxml", "vm", "--inactive")
@@ -214,7 +214,7 @@ def test_processors(cli: Cli) -> None:
 def test_memory(cli: Cli) -> None:
     cli.ok("define", written(cli, guest()))
     cli.ok("start", "vm")
-    assert "has 24576 KiB" in cli.ok("setmem", "vm", "24M")
+    assert cli.ok("setmem", "vm", "24M") == "\n"
     assert cli.json("dominfo", "vm")["memory_kib"] == 24576
     assert "<currentMemory unit='KiB'>24576<" in cli.ok("dumpxml", "vm")
     assert "<currentMemory unit='KiB'>32768<" in cli.ok("dumpxml", "vm", "--inactive")
