@@ -64,6 +64,9 @@ docs: setup ## write the generated pages of docs/ anew
 deb: setup ## build the Debian package: build/mechane_VERSION_all.deb
 	@$(BIN)/python config/debian/build.py
 
+test-day: setup ## the same day twice: libvirt by virsh, the installed node by mechane (slow: about 10 minutes)
+	@$(BIN)/python -m mechane.tests.day
+
 conformance: setup ## the contract check for every driver; conversions and command lines against libvirt's samples
 	@status=0; \
 	for part in conformance.contract conformance.conversions hypervisors.qemu_argv.conformance \

@@ -1,7 +1,7 @@
 """Fixtures and rules of the whole suite.
 
-Markers: `qemu`, `lxc` and `root` skip where the machine cannot; with MECHANE_CI_MUST_RUN=1 such a skip fails the
-run.  `slow` is left out unless the -m expression speaks of it.
+Markers: `qemu`, `lxc` and `root` skip where the machine cannot, tests marked `libvirt` do so themselves; with
+MECHANE_CI_MUST_RUN=1 such a skip fails the run.  `slow` is left out unless the -m expression speaks of it.
 """
 
 import os
@@ -18,7 +18,7 @@ from mechane.tests.support.procs import assert_none_left
 settings.register_profile("mechane", deadline=None)  # a shared machine is slow now and then: times are not asserted
 settings.load_profile("mechane")
 
-MUST_RUN = ("qemu", "lxc", "root")
+MUST_RUN = ("qemu", "lxc", "root", "libvirt")
 QEMU = "qemu-system-x86_64"
 
 

@@ -64,7 +64,7 @@ SHARE = (
 )
 
 GUESTS: dict[str, str] = {
-    "idle": domain("idle", 1, SERIAL + NO_USB + FREE_PORTS, mib=32),
+    "idle": domain("idle", 1, SERIAL + FREE_PORTS, mib=32),
     "plain": domain("plain", 2, mib=32, more="<title>a guest</title><description>of the day</description>"),
     "old": domain("old", 3, SERIAL + disk("old.qcow2", "hda", "ide"), machine="pc-i440fx-7.2", mib=32),
     "web": domain(

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 
 from mechane.config.xml.node import XmlNode
 from mechane.config.xml.reader import read
-from mechane.config.xml.writer import write_node
+from mechane.config.xml.writer import to_text
 from mechane.tests.hypervisors.qemu_argv.meaning import differences as differing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OnlyTheirs:
-    """What libvirt writes and the node does not, in documents of running guests."""
+class OneSided:
+    """What one side alone writes, in documents of running guests."""
 
     what: str
     why: str
     take: Callable[[XmlNode], Iterator[str]]
-    """Takes it out of libvirt's document, and tells what was missing of it."""
+    """Takes it out of that side's document, and tells what was missing of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +68,31 @@ def _labels(root: XmlNode) -> Iterator[str]:
 def _sources(root: XmlNode) -> Iterator[str]:
     for disk in _children(root, "devices", "disk"):
         for source in _children(disk, "source"):
-            if not source.attrs.pop("index", "").isdigit():
+            if not source.attrs.pop("index", "" if source.attrs else "0").isdigit():
                 yield f"index of the source of {_target(disk)}"
+            elif not source.attrs and not source.children:
+                _take(disk, "source")  # of a medium that was taken out
             elif len(_take(disk, "backingStore")) != 1:
                 yield f"backingStore of {_target(disk)}"
 
 
 def _target(disk: XmlNode) -> str:
     return next((one.attrs.get("dev", "?") for one in _children(disk, "target")), "?")
+
+
+def _channels(root: XmlNode) -> Iterator[str]:
+    for channel in _children(root, "devices", "channel"):
+        for target in _children(channel, "target"):
+            if target.attrs.get("type") == "virtio" and not target.attrs.pop("state", "").endswith("connected"):
+                yield f"state of the channel {target.attrs.get('name')}"
+
+
+def _empty_drives(root: XmlNode) -> Iterator[str]:
+    for disk in _children(root, "devices", "disk"):
+        if not list(_children(disk, "source")):
+            for driver in _children(disk, "driver"):
+                if driver.attrs.pop("type", "raw") != "raw":
+                    yield f"type of the empty drive {_target(disk)}"
 
 
 def _binary(root: XmlNode) -> Iterator[str]:
@@ -85,31 +102,42 @@ def _binary(root: XmlNode) -> Iterator[str]:
             yield "binary of a filesystem"
 
 
-ONLY_LIBVIRT: tuple[OnlyTheirs, ...] = (
-    OnlyTheirs(
+ONLY_LIBVIRT: tuple[OneSided, ...] = (
+    OneSided(
         what="<resource><partition>/machine", take=_partition,
         why="libvirt's name for the parent of its control groups",
     ),
-    OnlyTheirs(
+    OneSided(
         what="<seclabel model='dac'>", take=_labels,
         why="the numbers of libvirt's own user; ours is a setting of the node",
     ),
-    OnlyTheirs(
+    OneSided(
         what="<source index=...> and <backingStore>", take=_sources,
         why="libvirt's numbering of the images in use, for its block jobs",
     ),
-    OnlyTheirs(what="<binary path=...> of <filesystem>", take=_binary, why="where libvirt found virtiofsd"),
+    OneSided(what="<target state=...> of a channel", take=_channels, why="whether somebody listens in the guest"),
+    OneSided(what="<binary path=...> of <filesystem>", take=_binary, why="where libvirt found virtiofsd"),
 )  # fmt: skip
+EMPTY: tuple[OneSided, ...] = (
+    OneSided(
+        what="<driver type='raw'> of an empty drive", take=_empty_drives,
+        why="libvirt forgets it at the start, and knows it after a change of media",
+    ),
+)
 ALIKE: tuple[Alike, ...] = (
     Alike(
         what="/dev/pts/N", why="the kernel gives the next free terminal", stands_for="PTY",
         pattern=re.compile(r"/dev/pts/\d+"),
     ),
     Alike(
-        what="generated channel paths", why="each daemon has folders of its own", stands_for="CHANNEL/",
+        what="generated channel paths", why="each daemon has folders of its own", stands_for="CHANNEL",
         pattern=re.compile(
-            r"/(?:var/lib/libvirt/qemu/channel|run/mechane/c/qemu-system)/[^'\"<]*?/(?=[a-z0-9._]+['\"<])"
+            r"/(?:(?:var/lib|run)/libvirt/qemu/channel/[^'\"<]+|run/mechane/c/qemu-system/[^'\"<]+/channel\d+\.sock)"
         ),
+    ),
+    Alike(
+        what="id='N' of a running domain", why="each daemon counts its starts by itself", stands_for=r"\1N\2",
+        pattern=re.compile(r"(<domain [^>]*id=')\d+(')"),
     ),
     Alike(
         what="generated NVRAM paths", why="each daemon has folders of its own", stands_for="VARS",
@@ -127,20 +155,18 @@ def differences(theirs: str, ours: str) -> list[str]:
     """
     for one in ALIKE:
         theirs, ours = one.pattern.sub(one.stands_for, theirs), one.pattern.sub(one.stands_for, ours)
-    root = read(theirs)
+    left, right = read(theirs), read(ours)
     missing: list[str] = []
-    if "id" in root.attrs:
-        for rule in ONLY_LIBVIRT:
-            missing += [f"libvirt's own: {text}" for text in rule.take(root)]
-    lines: list[str] = []
-    write_node(root, lines)
-    found = missing + differing(ours, "".join(lines))
-    mine = read(ours)
-    if root.attrs != mine.attrs:
-        found.append(f"domain {root.attrs} | {mine.attrs}")
+    if "id" in left.attrs:
+        missing += [f"libvirt's own: {text}" for rule in ONLY_LIBVIRT for text in rule.take(left)]
+        missing += [f"the node's own: {text}" for rule in EMPTY for one in (left, right) for text in rule.take(one)]
+    found = missing + differing(to_text(right), to_text(left))
+    if left.attrs != right.attrs:
+        found.append(f"domain {left.attrs} | {right.attrs}")
     return found
 
 
 def ignored() -> list[str]:
     """Return the list of what is not compared, in words."""
-    return [f"{rule.what}: {rule.why}" for rule in ONLY_LIBVIRT] + [f"{one.what}: {one.why}" for one in ALIKE]
+    rules = [f"{rule.what}: {rule.why}" for rule in (*ONLY_LIBVIRT, *EMPTY)]
+    return rules + [f"{one.what}: {one.why}" for one in ALIKE]

@@ -14,6 +14,8 @@ VARYING = (
     (re.compile(r"(?<![\w.:-])\d+(\.\d+)?(?![\w:-])"), "N"),
 )
 """Times, terminals and numbers that stand alone are what they are."""
+ID = re.compile(r"^\d+(?= )")
+"""A running domain's id begins its row: each daemon counts its starts by itself."""
 PAIR = re.compile(r"\s*([^:=]+?)\s*[:=]\s*(.*)")
 
 
@@ -27,6 +29,8 @@ def wrong(shape: Shape, theirs: str, ours: str) -> list[str]:
     if left == right:
         return []
     lacking = [f"- {line}" for line in (Counter(left) - Counter(right)).elements()]
+    if shape is Shape.KEYS:
+        return lacking
     surplus = [f"+ {line}" for line in (Counter(right) - Counter(left)).elements()]
     return lacking + surplus or ["the order of lines"]
 
@@ -37,9 +41,15 @@ def _reduced(shape: Shape, text: str) -> list[str]:
     if shape is Shape.VALUE:
         return lines
     if shape is Shape.KEYS:
-        return sorted(found.group(1) for line in lines if (found := PAIR.fullmatch(line)))
+        return sorted(_name(line) for line in lines)
     if shape is Shape.TABLE:
-        return lines
+        return [ID.sub("N", line) for line in lines]
     for pattern, word in VARYING:
         lines = [pattern.sub(word, line) for line in lines]
     return lines
+
+
+def _name(line: str) -> str:
+    """Return the name of `name: value`, `name=value` or, as some of virsh's verbs print it, `name value`."""
+    found = PAIR.fullmatch(line)
+    return found.group(1) if found else line.rpartition(" ")[0]
