@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from ...config.errors import Cancelled, InvalidArgument, MechaneError, OperationFailed, StartFailed
+from ...config.errors import Busy, Cancelled, InvalidArgument, MechaneError, OperationFailed, StartFailed, Unresponsive
 from ...config.reach import Guard
 from ...hypervisors.contract import CancelFlag, Capability, Handle, Started, StartMode, StartRequest, Target
 from ..cells import facts
@@ -31,6 +31,9 @@ from .stored import OWNER, RUN, StoredOwner, StoredRun
 
 if TYPE_CHECKING:
     from .actor import DomainActor
+
+CLEAN_TRIES = 40
+CLEAN_PAUSE_S = 0.05
 
 
 async def start(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:
@@ -255,6 +258,18 @@ async def forget(actor: DomainActor, *, start: str | None = None) -> None:
         await apply(services.runtime, local)
 
 
+async def _finished(actor: DomainActor, target: Target) -> None:
+    """Have the driver clean up, patiently: a thread of a verb that was broken off may still be on its way back."""
+    for left in reversed(range(CLEAN_TRIES)):
+        try:
+            await actor.supervisor.driver.finished(target)
+            return
+        except (Busy, Unresponsive):
+            if not left:
+                raise
+        await asyncio.sleep(CLEAN_PAUSE_S)
+
+
 async def clean(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> None:
     """Clean up after a guest that exited, before the next call begins."""
     cell, supervisor = actor.cell, actor.supervisor
@@ -265,7 +280,7 @@ async def clean(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
         return
     target = Target(uuid=snapshot.uuid, name=snapshot.name, incarnation=snapshot.incarnation)
     try:
-        await supervisor.driver.finished(target)
+        await _finished(actor, target)
     except MechaneError as error:
         supervisor.log.warning("clean-up of %s: %s", snapshot.name, error)
     await _forget_state(actor, target)

@@ -172,8 +172,9 @@ class Endings(GuestActions):
         if guest is None:
             await self._shop.blocking(self._shop.folder_of(target.uuid).remove)
         elif guest.incarnation == target.incarnation:
-            del self.guests[target.uuid]
-            await self.clean(guest)
+            await self.clean(guest)  # known until then: what could not be given back is given back the next time
+            if self.guests.get(target.uuid) is guest:
+                del self.guests[target.uuid]
 
     async def clean(self, guest: Guest, *, search: bool = False) -> None:
         """Close the monitor, and give back what the guest used on the host, `search`: as far as it is found."""
