@@ -19,7 +19,7 @@ HOSTILE = {
     "next line": "x\x85zzinj = 1",
     "line separator": "x\u2028zzinj = 1", "paragraph separator": "x\u2029zzinj = 1", "comma": "x,zzinj=1",
     "flag": "on,,zzinj", "brackets": 'x"] ;zzinj = ["1', "backslashes": "x\\\\,zzinj=1\\", "equals": "zzinj=1",
-    "quotes": "x' \"zzinj\" '", "dash": "-zzinj", "colon": "1.2.3.4:80-cmd:/bin/sh", "blanks": " x zzinj ",
+    "quotes": "x' \"zzinj\" '", "dash": "-zzinj", "colon": "1.2.3.4:80-cmd:sh", "blanks": " x zzinj ",
 }  # fmt: skip
 BOTH = [(name, number) for name, found in BASES.items() for number in range(len(found))]
 FAST = ("newline", "comma", "equals", "quotes", "colon")
