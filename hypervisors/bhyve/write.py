@@ -172,6 +172,8 @@ def source_of(disk: Disk) -> str:
 def _plain(path: str) -> str:
     if "," in path:
         raise refused("devices", path, "bhyve's arguments cannot hold a comma: rename the file")
+    if path.startswith("-"):
+        raise refused("devices", path, "a word that begins with a dash would be a switch: write the whole path")
     return path
 
 
@@ -295,7 +297,7 @@ def loader_command(
     argv = [domain.bootloader, "--root", root, "--device-map", device_map, "--memory", str(_memory_mib(domain))]
     serial = domain.devices.serials[0] if domain.devices.serials else None
     if serial is not None and serial.type == "nmdm" and serial.source.master:
-        argv += ["--cons-dev", serial.source.master]
+        argv += ["--cons-dev", _plain(serial.source.master)]
     return LoaderCommand(argv=[*argv, _name(domain)], device_map=text)
 
 

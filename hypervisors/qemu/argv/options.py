@@ -26,7 +26,7 @@ Properties = Mapping[str, Any] | Iterable[tuple[str, Any]]
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _HEAD: Final = re.compile(r"[A-Za-z0-9_.%:*\[\]+-]+")
-_HOST: Final = re.compile(r"[A-Za-z0-9_.%:*-]*")
+_HOST: Final = re.compile(r"[A-Za-z0-9_.*-]*|[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?")
 
 
 def as_json(properties: Mapping[str, Any]) -> Word:
