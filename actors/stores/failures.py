@@ -42,6 +42,11 @@ def sqlite_failure(cause: sqlite3.Error, path: Path, doing: str) -> StoreError:
     return error
 
 
+def is_full(cause: sqlite3.Error) -> bool:
+    """Tell whether SQLite found no room on the disk."""
+    return str(getattr(cause, "sqlite_errorname", "")).startswith("SQLITE_FULL")
+
+
 def os_failure(cause: OSError, path: Path, doing: str) -> StoreError:
     """Build the error for a failure of the file system while `doing` something to `path`."""
     remedy = OS_REMEDIES.get(cause.errno or 0, "")

@@ -21,9 +21,10 @@ from pathlib import Path
 from ...config.errors import InternalError, MechaneError, VersionMismatch
 from . import schema
 from .database import connect_writer
-from .failures import sqlite_failure
+from .failures import is_full, sqlite_failure
 from .groups import Group, GroupQueue
 from .interface import Change, Operation, Put, StoreResult
+from .reserve import Reserve
 from .watches import Watches
 
 MOST_GROUPS = 1000
@@ -45,15 +46,18 @@ class Writer:
         self._watches = watches
         self._fault = fault
         self._connection: sqlite3.Connection | None = None
+        self._reserve = Reserve(path)
 
     def use(self, connection: sqlite3.Connection) -> None:
         """Take over a connection that is open already. Before the thread starts."""
         self._connection = connection
+        self._reserve.fill()
 
     def run(self) -> None:
         """Work until the queue is closed and empty, then close the database."""
         while groups := self._queue.take(MOST_GROUPS):
             self._answer(groups, self._transact(groups))
+            self._reserve.fill()
         self._drop_connection()
 
     def _transact(self, groups: list[Group]) -> list[Outcome]:
@@ -67,6 +71,8 @@ class Writer:
             connection.execute(schema.COMMIT)
         except sqlite3.Error as cause:
             self._roll_back()
+            if is_full(cause) and self._reserve.give():
+                return self._transact(groups)
             log.error("the store could not commit %d changes: %s", len(groups), cause)
             return [sqlite_failure(cause, self._path, "write")] * len(groups)
         except Exception as cause:  # the edge of the store thread: it must go on for the others

@@ -68,4 +68,5 @@ def main() -> None:
     sys.stdout.write(f"ok {failed[0].details['sqlite']}\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -175,7 +175,7 @@ def test_files_are_private(store: SqliteStore, tmp_path: Path) -> None:
     apply(store, Put("a", b"1"))
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "state").iterdir()}
-    assert modes == dict.fromkeys(["node.db", "node.db-wal", "node.db-shm", "lock"], 0o600)
+    assert modes == dict.fromkeys(["node.db", "node.db-wal", "node.db-shm", "lock", "reserve"], 0o600)
 
 
 def test_schema_is_recorded(tmp_path: Path) -> None:

@@ -29,6 +29,13 @@ def test_a_full_disk_fails_the_change_and_not_the_store(tmp_path: Path) -> None:
     assert child.stdout.startswith("ok SQLITE_FULL"), child
 
 
+@pytest.mark.root
+def test_a_store_goes_on_while_others_fill_its_disk(tmp_path: Path) -> None:
+    tmpfs = 'mount -t tmpfs -o size=24m,mode=0700 none "$0"; exec "$@"'
+    child = run_child("on_full_disk", tmp_path, prefix=(*PRIVATE_MOUNTS, tmpfs, str(tmp_path)))
+    assert child.stdout == "ok", child
+
+
 def test_a_file_size_limit_fails_the_change_and_not_the_store(tmp_path: Path) -> None:
     child = run_child("on_limited_disk", tmp_path, "fsize")
     assert child.stdout.startswith("ok "), child
@@ -37,7 +44,9 @@ def test_a_file_size_limit_fails_the_change_and_not_the_store(tmp_path: Path) ->
 @pytest.mark.root
 @pytest.mark.parametrize("fresh", [True, False])
 def test_a_read_only_folder_is_refused(tmp_path: Path, fresh: bool) -> None:
-    before = {} if fresh else {"node.db": filled(tmp_path).read_bytes(), "lock": b""}
+    if not fresh:
+        filled(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     bind = 'mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"; exec "$@"'
     child = run_child("open_once", tmp_path, prefix=(*PRIVATE_MOUNTS, bind, str(tmp_path)))
     assert "Read-only file system" in child.stdout, child
