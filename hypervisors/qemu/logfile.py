@@ -1,15 +1,16 @@
 """A guest's log: a file that QEMU itself appends to, never a pipe to the node.
 
 The file is opened with O_APPEND, so it may be emptied under QEMU's hands: what is rotated
-is a copy.
+is a copy (tooling/logkeeper.py).  The guest's helpers write to it, too.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from pathlib import Path
+
+from ..tooling.logkeeper import rotate
 
 TAIL_BYTES = 4096
 """Most of QEMU's words that an error carries."""
@@ -62,20 +63,4 @@ class GuestLog:
 
     def rotate(self) -> bool:
         """Move the content away when there is too much; returns whether that was so."""
-        try:
-            if not self._limit or self.path.stat().st_size < self._limit:
-                return False
-        except FileNotFoundError:
-            return False
-        for number in range(self._files - 1, 0, -1):
-            older = self._numbered(number - 1)
-            if older.exists():
-                older.replace(self._numbered(number))
-        if self._files:
-            shutil.copyfile(self.path, self._numbered(0))
-            self._numbered(0).chmod(0o600)
-        os.truncate(self.path, 0)
-        return True
-
-    def _numbered(self, number: int) -> Path:
-        return self.path.with_name(f"{self.path.name}.{number}")
+        return rotate(self.path, limit_bytes=self._limit, files=self._files)
