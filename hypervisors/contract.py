@@ -12,19 +12,19 @@ the router answers `unsupported` from them before anything is queued.
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ..config.reach import examine_names
 from ..config.states import State
 from .cancelling import CancelFlag as CancelFlag
+from .environment import Deadlines as Deadlines
+from .environment import DriverEnv as DriverEnv
+from .environment import Itself as Itself
 from .facts import FactSink, KillHandle
-from .uri import ConnectionUri
 
 if TYPE_CHECKING:
     from ..config.domain.claim import Claim
@@ -159,82 +159,6 @@ class HypervisorInfo:
 
     version: str
     details: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deadlines:
-    """Seconds that a driver may wait, by kind of command (settings, [deadlines])."""
-
-    query_s: float = 5.0
-    change_s: float = 30.0
-    start_s: float = 60.0
-    probe_s: float = 30.0
-    tool_s: float = 60.0
-    destroy_grace_s: float = 2.0
-
-
-class DriverEnv(Protocol):
-    """What the node gives a driver."""
-
-    uri: ConnectionUri
-    state_dir: Path
-    """Durable folder of this connection (0700)."""
-    runtime_dir: Path
-    """Folder of this connection that may vanish at boot (0700)."""
-    settings: Mapping[str, Any]
-    """The driver's own section of the settings, such as [qemu]."""
-    deadlines: Deadlines
-    loop: asyncio.AbstractEventLoop
-
-    async def blocking(self, function: Callable[..., T], /, *args: Any, deadline_s: float, domain: str = "") -> T:
-        """Run a blocking function on the connection's bounded pool.
-
-        Args:
-            function: what to run.
-            args: its arguments.
-            deadline_s: seconds until DeadlineExceeded is raised; the thread is given up on.
-            domain: UUID it runs for; an unresponsive domain holds at most one thread.
-        """
-        ...
-
-    async def pure(self, function: Callable[..., T], /, *args: Any, size: int = 0) -> T:
-        """Run a pure function of plain data, in a worker process when `size` bytes is large.
-
-        Errors of config.errors come back as themselves.
-        """
-        ...
-
-    async def definition(self, uuid: str) -> str:
-        """Return the XML of a domain as it runs, or as it is defined where it does not run.
-
-        Raises:
-            NotFound: it is not known.
-        """
-        ...
-
-    async def intend(self, uuid: str, note: Mapping[str, Any]) -> None:
-        """Make durable what is about to be changed, before anything is: `Driver.recover` is given the last note.
-
-        Args:
-            uuid: the domain.
-            note: plain data that MessagePack can pack; documents in it are bytes that `packed` made.
-
-        Raises:
-            StoreError, Busy, InvalidArgument: it is not durable, and nothing may be changed.
-        """
-        ...
-
-    def connection_changed(self, *, up: bool, message: str = "") -> None:
-        """Say that the hypervisor as a whole went away or came back; any thread."""
-        ...
-
-    def domains_changed(self) -> None:
-        """Ask for a fresh `discover`: something changed behind our back; any thread."""
-        ...
-
-    def sink(self, uuid: str) -> FactSink | None:
-        """Return where to report facts of a domain, or None when it is not known."""
-        ...
 
 
 class Driver(ABC):

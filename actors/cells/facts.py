@@ -89,6 +89,18 @@ class StartGaveUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftBehind:
+    """The clean-up after a guest waits for its storage."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanedUp:
+    """Nothing of a guest is left on the host."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WasQuarantined:
     """Its actor crashed too often."""
 

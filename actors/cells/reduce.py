@@ -112,7 +112,9 @@ def _start_done(s: Snapshot, f: own.StartDone) -> Outcome:
 def _gave_up(s: Snapshot, f: own.StartGaveUp) -> Outcome:
     if f.incarnation != s.incarnation or not s.starting:
         return s, _NONE
-    after = replace(s, starting=False, id=None, pid=None, state=State.SHUTOFF, reason=f.reason, stuck=None)
+    after = replace(
+        s, starting=False, id=None, pid=None, state=State.SHUTOFF, reason=f.reason, stuck=None, zombie="",
+    )  # fmt: skip
     return after, _lifecycle("stopped", f.reason)
 
 
@@ -142,9 +144,21 @@ def _exited(s: Snapshot, f: driver.Exited) -> Outcome:
 
 
 def _zombie(s: Snapshot, f: driver.Zombie) -> Outcome:
-    if s.zombie == f.cause:
+    if s.zombie == f.cause or not (s.active or s.starting):
         return s, _NONE
     return replace(s, zombie=f.cause), (Change("control", "zombie", f.cause),)
+
+
+def _left_behind(s: Snapshot, f: own.LeftBehind) -> Outcome:
+    if s.left == f.what:
+        return s, _NONE
+    return replace(s, left=f.what), (Change("control", "cleaning", f.what),)
+
+
+def _cleaned_up(s: Snapshot, f: own.CleanedUp) -> Outcome:
+    if not s.left:
+        return s, _NONE
+    return replace(s, left=""), (Change("control", "cleaned", s.left),)
 
 
 def _stuck(s: Snapshot, f: driver.MonitorStuck) -> Outcome:
@@ -186,6 +200,8 @@ _HANDLERS: dict[type, Callable[[Snapshot, Any], Outcome]] = {
     own.StartBegan: _start_began,
     own.StartDone: _start_done,
     own.StartGaveUp: _gave_up,
+    own.LeftBehind: _left_behind,
+    own.CleanedUp: _cleaned_up,
     own.WasQuarantined: _quarantined,
     own.TakenBack: _taken_back,
     driver.Spawned: _spawned,

@@ -57,6 +57,8 @@ class Snapshot:
     stuck: Stuck | None = None
     quarantined: str = ""
     zombie: str = ""
+    left: str = ""
+    """What the clean-up after the last guest has not given back yet: its storage does not answer."""
 
     @property
     def control(self) -> str:
@@ -67,6 +69,8 @@ class Snapshot:
             return "unresponsive"
         if self.zombie:
             return "zombie"
+        if self.left:
+            return "cleaning"
         return "ok"
 
     @property

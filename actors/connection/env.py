@@ -1,31 +1,25 @@
-"""What a driver is given: folders, settings, the loop, a bounded pool behind a breaker.
-
-Guarantees of `blocking`: it never waits longer than its deadline; a domain whose tool
-hangs holds one thread at most (further calls for it are refused until that thread comes
-back); all hung ones together hold at most half of the pool, so tools of healthy domains
-always find a thread.
-"""
+"""What a driver is given: folders, settings, the loop, and threads that can be given up (workers.py)."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...config.errors import Busy, Cancelled, DeadlineExceeded, NoDomain, Unresponsive
-from ...hypervisors.contract import Deadlines
+from ...config.errors import MechaneError, NoDomain
+from ...hypervisors.contract import Deadlines, Itself
 from ...hypervisors.facts import FactSink
 from ...hypervisors.uri import ConnectionUri
+from .workers import Workers
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
 
 T = TypeVar("T")
-POOL_THREADS = 8
 INLINE_BYTES = 16 * 1024
 """Pure functions of smaller input run on the loop: below 2 ms (measured)."""
 PURE_DEADLINE_S = 10.0
@@ -44,48 +38,56 @@ class ConnectionEnv:
         self.state_dir = _private(_passed(services.state_dir / "c") / slug)
         self.runtime_dir = _private(_passed(services.runtime_dir / "c") / slug)
         self._supervisor = supervisor
-        self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix=f"tool-{slug}")
-        self._hung: dict[str, int] = {}
+        self._late: dict[str, dict[asyncio.Task[None], str]] = {}
+        self._workers = Workers(self.loop, f"tool-{slug}")
 
     async def blocking(
-        self, function: Callable[..., T], /, *args: Any, deadline_s: float, domain: str = ""
+        self, function: Callable[..., T], /, *args: Any, deadline_s: float, domain: str | Itself,
+        undo: Callable[[T], None] | None = None,
+    ) -> T:  # fmt: skip
+        """Run a blocking function on a thread; workers.py says what is promised."""
+        result: T = await self._workers.run(partial(function, *args), domain, deadline_s, undo)
+        return result
+
+    async def clean_up(
+        self, function: Callable[..., T], /, *args: Any, deadline_s: float, domain: str, what: str
     ) -> T:
-        """Run a blocking function on the pool; see the module for what is promised."""
-        if self._hung.get(domain):
-            raise Unresponsive("an earlier command of this domain still hangs", remedy="destroy the domain or wait",
-                               domain=domain)  # fmt: skip
-        if sum(self._hung.values()) >= POOL_THREADS - 1:
-            raise Busy("too many tools of this connection hang", remedy="end the hung tools", what="tool threads",
-                       limit=POOL_THREADS)  # fmt: skip
-        try:
-            work = self.loop.run_in_executor(self._pool, lambda: function(*args))
-        except RuntimeError as error:  # the pool is shut down
-            raise Cancelled("the node is stopping", remedy="start it again") from error
-        try:
-            return await asyncio.wait_for(asyncio.shield(work), deadline_s)
-        except TimeoutError:
-            self._give_up_on(work, domain)
-            raise DeadlineExceeded(
-                f"{getattr(function, '__name__', 'a tool')} did not end within {deadline_s:g} s",
-                remedy="look at the hypervisor's tools", still_running=True,
-            ) from None  # fmt: skip
-        except asyncio.CancelledError:
-            self._give_up_on(work, domain)
-            raise
+        """Run the clean-up after a guest, in its order and never refused."""
+        result: T = await self._workers.clean(partial(function, *args), domain, deadline_s, what)
+        return result
 
-    def _give_up_on(self, work: asyncio.Future[Any], domain: str) -> None:
-        if work.done():
-            return
-        self._hung[domain] = self._hung.get(domain, 0) + 1
+    async def tidy(self, work: Coroutine[Any, Any, None], *, domain: str, what: str, wait_s: float) -> bool:
+        """Clean up after a guest, in the background where that takes longer."""
+        task = self._supervisor.home.spawn(work, f"clean-up of {domain}")
+        self._late.setdefault(domain, {})[task] = what  # at once: whoever waits here may be cancelled
+        task.add_done_callback(partial(self._tidied, domain))
+        await asyncio.wait([task], timeout=wait_s)
+        if task.done():
+            task.result()
+            return True
+        return False
 
-        def back(done: asyncio.Future[Any]) -> None:
-            if not done.cancelled():
-                done.exception()  # it came too late for anybody
-            self._hung[domain] -= 1
-            if not self._hung[domain]:
-                del self._hung[domain]
+    def _tidied(self, uuid: str, task: asyncio.Task[None]) -> None:
+        late = self._late[uuid]
+        del late[task]
+        if not late:
+            del self._late[uuid]
 
-        work.add_done_callback(back)
+    def left(self, uuid: str) -> str:
+        """Say what the clean-up after a domain's guest has not given back yet. Loop's thread."""
+        words = [*self._late.get(uuid, {}).values(), self._workers.left(uuid)]
+        return ", ".join(dict.fromkeys(word for word in words if word))
+
+    def cleaning(self, uuid: str) -> asyncio.Future[Any] | None:
+        """Return what is done when the clean-ups of a domain have ended; None where none is left. Loop's thread."""
+        waits: list[asyncio.Future[Any]] = [*self._late.get(uuid, ())]
+        if (blocking := self._workers.cleaning(uuid)) is not None:
+            waits.append(blocking)
+        return asyncio.gather(*waits, return_exceptions=True) if waits else None
+
+    def give_up(self, uuid: str, error: MechaneError) -> None:
+        """Let the verb of a domain that waits for its storage go; what it waits for runs on. Loop's thread."""
+        self._workers.give_up(uuid, error)
 
     async def pure(self, function: Callable[..., T], /, *args: Any, size: int = 0) -> T:
         """Run a pure function here when its input is small, else in the worker process."""
@@ -136,8 +138,8 @@ class ConnectionEnv:
         return self._supervisor.sink_of(entry)
 
     def close(self) -> None:
-        """Let the pool's threads end when they can."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Let the threads end when they can. Loop's thread."""
+        self._workers.close()
 
 
 def _private(folder: Path) -> Path:

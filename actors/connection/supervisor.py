@@ -36,6 +36,7 @@ from ..runtime.asker import work_for
 from ..runtime.loop_actor import LoopActor
 from ..runtime.loop_thread import LoopThread
 from ..runtime.mailbox import Mailbox
+from ..runtime.sharing import Sharing
 from ..runtime.supervision import RestartWindow, configured
 from ..runtime.turnstile import Turnstile
 from ..services import Services
@@ -78,7 +79,7 @@ class Supervisor(LoopActor, Definitions, Discovery, TakingUp):
         self.window = RestartWindow("connection", tree=self._tree)
         self._ids = itertools.count(1)
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
-        self.documents = Turnstile()
+        self.documents, self.probes = Turnstile(), Sharing()
         self.readers = Turnstile(width=READERS_AT_ONCE, share=READERS_SHARE)
         self._opened = asyncio.Event()
         self._autodestroy: dict[int, list[tuple[Entry, int]]] = {}
@@ -298,6 +299,7 @@ class Supervisor(LoopActor, Definitions, Discovery, TakingUp):
     async def close(self) -> None:
         """Let go of the driver; guests keep running."""
         await self.home.end_tasks(CLOSE_WAIT_S)  # else they go on without what is closed below
+        self.probes.close()
         if self.driver is not None:
             await self.driver.close()
         self.env.close()

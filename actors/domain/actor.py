@@ -73,6 +73,11 @@ class DomainActor(LoopActor):
         finally:
             self._unbroken -= 1
 
+    @property
+    def breakable(self) -> bool:
+        """Whether the running verb may be ended now."""
+        return not self._unbroken
+
     async def on_call(self, item: PendingCall | Order) -> None:
         """Run one verb and answer."""
         call = item if isinstance(item, PendingCall) else item.call

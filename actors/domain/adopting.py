@@ -14,9 +14,8 @@ from ..cells import facts
 from ..router.pending import PendingCall
 from ..stores.interface import Put
 from .orders import Order
-from .registering import unregister
 from .running import keep_run
-from .starting import clean, forget, owned
+from .starting import clean, owned, settle
 from .stored import OWNER, StoredRun
 from .undertaking import after_end
 
@@ -72,11 +71,7 @@ async def _undo(actor: DomainActor, run: StoredRun, target: Target) -> None:
     cell, supervisor = actor.cell, actor.supervisor
     await supervisor.driver.abandon(target, run.handle)
     cell.put(facts.StartGaveUp(incarnation=run.incarnation))
-    await forget(actor, start=run.start)
-    actor.entry.cleaned = run.incarnation
-    if not cell.snapshot.persistent:
-        await unregister(actor)
-        supervisor.remove(actor.entry)
+    await settle(actor, run.incarnation, start=run.start)
 
 
 async def _record(actor: DomainActor, run: StoredRun) -> None:

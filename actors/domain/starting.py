@@ -24,7 +24,7 @@ from ..cells import facts
 from ..router.pending import PendingCall
 from ..stores.aio import apply, fetch
 from ..stores.interface import Delete, Operation, Put
-from . import reaching
+from . import leftovers, reaching
 from .registering import register, unregister
 from .running import acknowledge_run, unmark
 from .stored import OWNER, RUN, StoredOwner, StoredRun
@@ -126,6 +126,7 @@ async def _finish_last(actor: DomainActor) -> None:
     incarnation = actor.cell.snapshot.incarnation
     if actor.entry.cleaned < incarnation:
         await clean(actor, {"incarnation": incarnation}, None)
+    leftovers.refuse(actor)
     if actor.cell.gone:
         raise OperationFailed(f"domain {actor.cell.snapshot.name} has just been removed", remedy="try again")
 
@@ -143,7 +144,8 @@ async def _spawn(
         latest = replace(latest, handle=handle)
         if not intended:
             intended = True
-            await _claim(actor, latest)
+            with actor.unbroken():
+                await _claim(actor, latest)
             actor.supervisor.services.fault("before_spawn")
         else:
             actor.supervisor.services.fault("after_spawn")
@@ -155,7 +157,7 @@ async def _spawn(
         token=str(actor.entry.owner_version), cancel=cancel, record=record, guard=args.get("guard"),
         facts=actor.supervisor.sink_of(actor.entry),
     )  # fmt: skip
-    started = await actor.supervisor.driver.start(request)
+    started = await leftovers.start_in_time(actor, request)
     native = Capability.NATIVE_DEFINITIONS in actor.supervisor.driver.capabilities  # asked for the live one each time
     live_xml = started.live_xml or ("" if native else xml)
     return started, replace(latest, handle=started.handle, live_xml=live_xml)
@@ -221,15 +223,23 @@ async def _give_up(actor: DomainActor, run: StoredRun, error: BaseException) -> 
         if snapshot.persistent and not was_killed:  # its mark may have been made durable all the same
             await supervisor.services.boots.forget(actor.entry.uuid)
         return
+    leftovers.tell(actor)
     cell.put(facts.StartGaveUp(incarnation=run.incarnation, reason=reason))
     supervisor.log.info("start of %s gave up: %s", snapshot.name, error)
     if was_killed and snapshot.persistent:  # its administrator wants it off, and so it stays
         await supervisor.services.boots.remember(actor.entry.uuid)
-    await forget(actor, start=run.start)
-    actor.entry.cleaned = run.incarnation
-    if not cell.snapshot.persistent:
+    await settle(actor, run.incarnation, start=run.start)
+
+
+async def settle(actor: DomainActor, incarnation: int, *, start: str | None = None) -> None:
+    """Forget a run of which nothing is left; what storage that hangs keeps is waited for, with the run's record."""
+    if leftovers.wait(actor, incarnation):
+        return
+    await forget(actor, start=start)
+    actor.entry.cleaned = incarnation
+    if not actor.cell.snapshot.persistent:
         await unregister(actor)
-        supervisor.remove(actor.entry)
+        actor.supervisor.remove(actor.entry)
 
 
 async def forget(actor: DomainActor, *, start: str | None = None) -> None:
@@ -284,12 +294,8 @@ async def clean(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
     except MechaneError as error:
         supervisor.log.warning("clean-up of %s: %s", snapshot.name, error)
     await _forget_state(actor, target)
-    await forget(actor)
-    actor.entry.cleaned = snapshot.incarnation
     actor.entry.stats = None
-    if not cell.snapshot.persistent:
-        await unregister(actor)
-        supervisor.remove(actor.entry)
+    await settle(actor, snapshot.incarnation)
 
 
 async def _forget_state(actor: DomainActor, target: Target) -> None:

@@ -130,7 +130,7 @@ async def get_capabilities(supervisor: Supervisor, call: PendingCall) -> dict[st
     """Return the host's capabilities."""
     await supervisor.settled()
     supervisor.need(Capability.DOMAIN_CAPABILITIES, call.spec.name)
-    found: dict[str, Any] = await supervisor.driver.get_capabilities()
+    found: dict[str, Any] = await supervisor.probes.ask("capabilities", supervisor.driver.get_capabilities)
     return found
 
 
@@ -139,10 +139,9 @@ async def get_domain_capabilities(supervisor: Supervisor, call: PendingCall) -> 
     await supervisor.settled()
     supervisor.need(Capability.DOMAIN_CAPABILITIES, call.spec.name)
     may_probe(supervisor, call)
-    args = call.args
-    found: dict[str, Any] = await supervisor.driver.get_domain_capabilities(
-        emulator=args["emulator"], arch=args["arch"], machine=args["machine"], virttype=args["virttype"]
-    )
+    wanted = {name: call.args[name] for name in ("emulator", "arch", "machine", "virttype")}
+    ask = partial(supervisor.driver.get_domain_capabilities, **wanted)
+    found: dict[str, Any] = await supervisor.probes.ask(("domain", *wanted.values()), ask)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import CpuIncompatible
@@ -24,7 +25,8 @@ async def get_models(supervisor: Supervisor, call: PendingCall) -> list[str]:
     """Return the names of an architecture's processor models."""
     await supervisor.settled()
     supervisor.need(Capability.CPU_MODELS, call.spec.name)
-    found: list[str] = await supervisor.driver.get_cpu_models(call.args["arch"])
+    arch = call.args["arch"]
+    found: list[str] = await supervisor.probes.ask(("models", arch), partial(supervisor.driver.get_cpu_models, arch))
     return found
 
 

@@ -256,7 +256,7 @@ def get_control_info(view: View, client: Client, args: Args) -> bytes:
     if snapshot.stuck is not None:
         info["command"] = snapshot.stuck.command
         info["since"] = snapshot.stuck.since
-    cause = snapshot.quarantined or snapshot.zombie
+    cause = snapshot.quarantined or snapshot.zombie or snapshot.left
     if cause:
         info["cause"] = cause
     return pack(info)

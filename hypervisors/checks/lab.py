@@ -5,13 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ...config.errors import DeadlineExceeded, MechaneError
-from ..contract import CancelFlag, Deadlines, Driver, DriverEnv, Handle, Scope, Started, StartMode, StartRequest, Target
+from ..contract import (
+    CancelFlag,
+    Deadlines,
+    Driver,
+    DriverEnv,
+    Handle,
+    Itself,
+    Scope,
+    Started,
+    StartMode,
+    StartRequest,
+    Target,
+)
 from ..facts import Exited, Fact, FactSink, KillHandle, Spawned
 from ..uri import ConnectionUri
 
@@ -109,14 +121,26 @@ class CheckEnv:
             each.mkdir(mode=0o700, exist_ok=True)
 
     async def blocking(
-        self, function: Callable[..., T], /, *args: Any, deadline_s: float, domain: str = ""
-    ) -> T:
+        self, function: Callable[..., T], /, *args: Any, deadline_s: float, domain: str | Itself,
+        undo: Callable[[T], None] | None = None,
+    ) -> T:  # fmt: skip
         """Run a blocking function on a thread under a deadline."""
         try:
             async with asyncio.timeout(deadline_s):
                 return await asyncio.to_thread(function, *args)
         except TimeoutError as error:
             raise DeadlineExceeded(f"no result within {deadline_s:g} s", remedy="look at the tool") from error
+
+    async def clean_up(
+        self, function: Callable[..., T], /, *args: Any, deadline_s: float, domain: str, what: str
+    ) -> T:
+        """Run a clean-up on a thread under a deadline."""
+        return await self.blocking(function, *args, deadline_s=deadline_s, domain=domain)
+
+    async def tidy(self, work: Coroutine[Any, Any, None], *, domain: str, what: str, wait_s: float) -> bool:
+        """Clean up, under the subject's own deadline."""
+        await work
+        return True
 
     async def pure(self, function: Callable[..., T], /, *args: Any, size: int = 0) -> T:
         """Run a pure function here."""

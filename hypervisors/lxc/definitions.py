@@ -10,7 +10,7 @@ from ...config.domain.document import parse
 from ...config.domain.edit import set_name
 from ...config.domain.validation import check_texts
 from ...config.errors import ConfigUnsupported, DomainExists, NoDomain, OperationFailed, OperationInvalid
-from ..contract import Target
+from ..contract import Itself, Target
 from ..tooling.base import ToolDriver
 from ..tooling.identity import Identities
 from . import folders
@@ -84,34 +84,46 @@ class Definitions(ToolDriver):
     async def _write(self, folder: Path, config: str, uuid: str, xml: str, *, transient: bool = False) -> None:
         model = parse(xml)
         root = next((fs.source.dir for fs in model.devices.filesystems if fs.target.dir == "/"), "") or ""
-        more = [*safety_lines(model), *signal_lines(root, model.os.init or "/sbin/init")]
-        text = config + "".join(more)
+        safe = [*safety_lines(model)]
 
         def write() -> None:
+            more = [*safe, *signal_lines(root, model.os.init or "/sbin/init")]  # looks into its root filesystem
+            text = config + "".join(more)
             folders.write(folder, text, uuid, xml, transient=transient)
             if model.idmap is not None:  # its root, another user outside, must come through to its folder
                 for path in (self.env.state_dir, self._folders.own, folder):
                     path.chmod(0o711)
 
-        await self.env.blocking(write, deadline_s=self.env.deadlines.change_s)
+        await self.env.blocking(write, deadline_s=self.env.deadlines.change_s, domain=uuid)
 
     async def undefine(self, target: Target) -> None:
         """Remove the definition; root filesystems stay."""
         place = await self._find(target)
         if place is not None:
-            await self.env.blocking(folders.remove, place, deadline_s=self.env.deadlines.change_s)
+            await self.env.blocking(
+                folders.remove, place, deadline_s=self.env.deadlines.change_s, domain=_files_of(target.uuid)
+            )
         self._places.pop(target.uuid, None)
 
     async def _find(self, target: Target) -> Place | None:
-        return await self.env.blocking(self._folders.find, target.uuid, deadline_s=self.env.deadlines.query_s)
+        return await self.env.blocking(
+            self._folders.find, target.uuid, deadline_s=self.env.deadlines.query_s, domain=_files_of(target.uuid)
+        )
 
     async def get_definition(self, target: Target) -> str:
         """Return the definition: ours as it was given, or LXC's as it is now."""
         place = await self._find(target)
         if place is None:
             raise NoDomain(f"no container is defined for {target.name}", remedy="define it again")
-        xml = await self.env.blocking(definition_of, place, deadline_s=self.env.deadlines.query_s)
+        xml = await self.env.blocking(
+            definition_of, place, deadline_s=self.env.deadlines.query_s, domain=_files_of(target.uuid)
+        )
         return xml if place.name == target.name else set_name(xml, target.name).decode()
+
+
+def _files_of(uuid: str) -> Itself:
+    """Name a container's definition, whatever its root filesystem does."""
+    return Itself(f"the definition of {uuid}")
 
 
 def load(path: str) -> str:

@@ -9,6 +9,7 @@ LXC's own configurations (folders.py).
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -24,10 +25,21 @@ from ...config.errors import (
     Unsupported,
 )
 from ...config.states import State
-from ..contract import Capability, DriverEnv, Handle, HypervisorInfo, Inspection, Started, StartRequest, Target
+from ..contract import (
+    Capability,
+    DriverEnv,
+    Handle,
+    HypervisorInfo,
+    Inspection,
+    Itself,
+    Started,
+    StartRequest,
+    Target,
+)
 from ..facts import FactSink, KillHandle
 from ..reach.check import Rules, examine
 from ..tooling.base import NativeGuest, SpawnedCall, Watched
+from ..tooling.logkeeper import LogKeeper
 from . import folders, processes
 from .capabilities import capabilities, domain_capabilities
 from .cgroups import by_name
@@ -48,6 +60,9 @@ STATES = {
     "STOPPED": State.SHUTOFF, "STARTING": State.RUNNING, "RUNNING": State.RUNNING, "THAWED": State.RUNNING,
     "STOPPING": State.SHUTDOWN, "ABORTING": State.SHUTDOWN, "FREEZING": State.PAUSED, "FROZEN": State.PAUSED,
 }  # fmt: skip
+LOG_BYTES = 256 * 1024
+"""Length at which the log of a container's monitor is rotated."""
+LOG_FILES = 1
 PID_STEP_S = 0.02
 REMOVE_TRIES = 40
 REMOVE_STEP_S = 0.05
@@ -86,6 +101,9 @@ class LxcDriver(Plugging):
         super().__init__(env, **clocks)
         self._open_folders()
         self._containers = {}
+        self._logs = LogKeeper(
+            env.runtime_dir / "run", limit_bytes=LOG_BYTES, files=LOG_FILES, log=logging.getLogger("mechane.lxc")
+        )
 
     # ---- the connection
 
@@ -95,11 +113,13 @@ class LxcDriver(Plugging):
             raise OperationFailed("containers of lxc:///system need root", remedy="run the node as root")
         result = await self.tool(["lxc-start", "--version"], deadline_s=self.env.deadlines.query_s)
         self._folders.own.mkdir(mode=0o700, exist_ok=True)
+        self._logs.start()
         return HypervisorInfo(version=f"LXC {result.check().stdout.strip()}")
 
     async def close(self) -> None:
         """Let go; containers run on."""
         await super().close()
+        self._logs.close()
         for container in self._containers.values():
             container.forget()
         self._containers.clear()
@@ -116,7 +136,9 @@ class LxcDriver(Plugging):
     async def list_native(self) -> Sequence[NativeGuest]:
         """Return all containers that are defined, and those of them that run."""
         known = {uuid: (box.monitor, box.init) for uuid, box in self._containers.items()}
-        seen = await self.env.blocking(self._scan, known, deadline_s=self.env.deadlines.query_s)
+        seen = await self.env.blocking(
+            self._scan, known, deadline_s=self.env.deadlines.query_s, domain=Itself("the containers' folders")
+        )
         self._places = {each.place.uuid: each.place for each in seen}
         return [self._guest(each) for each in seen]
 
@@ -170,7 +192,10 @@ class LxcDriver(Plugging):
 
         async def look() -> None:
             with suppress(MechaneError):  # no definition any more: it runs on
-                xml = await self.env.blocking(definition_of, place, deadline_s=self.env.deadlines.query_s)
+                xml = await self.env.blocking(
+                    definition_of, place, deadline_s=self.env.deadlines.query_s,
+                    domain=Itself(f"the definition of {place.uuid}"),
+                )  # fmt: skip
                 if parse(xml).on_reboot == "destroy":
                     box.kill(0.0)
 
@@ -287,7 +312,7 @@ class LxcDriver(Plugging):
             box.forget()
             # removing spares groups that have processes: those of a namesake elsewhere
             for groups in (*box.own_groups, *([by_name(box.name)] if box.killed else [])):
-                await self._remove_groups(groups.remove)
+                await self._remove_groups(target.uuid, groups.remove)
         self._run_file(target, "pid").unlink(missing_ok=True)
         place = await self._find(target)
         sidecar = folders.read_sidecar(place.folder) if place is not None else None
@@ -306,9 +331,11 @@ class LxcDriver(Plugging):
                 await Definitions.undefine(self, Target(uuid=uuid, name=place.name))
         return swept
 
-    async def _remove_groups(self, remove: Callable[[], bool]) -> None:
+    async def _remove_groups(self, uuid: str, remove: Callable[[], bool]) -> None:
         for _ in range(REMOVE_TRIES):
-            if await self.env.blocking(remove, deadline_s=self.env.deadlines.query_s):
+            if await self.env.blocking(
+                remove, deadline_s=self.env.deadlines.query_s, domain=Itself(f"the control groups of {uuid}")
+            ):
                 return
             await asyncio.sleep(REMOVE_STEP_S)
 

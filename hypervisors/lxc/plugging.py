@@ -20,7 +20,7 @@ from ...config.domain.document import parse
 from ...config.domain.hostdev import Hostdev
 from ...config.domain.interface import Interface
 from ...config.errors import ConfigUnsupported, NoDevice, OperationFailed, OperationInvalid, Unsupported
-from ..contract import Outcome, Target
+from ..contract import Itself, Outcome, Target
 from ..tooling.run import ToolResult
 from .inside import Inside
 
@@ -116,7 +116,10 @@ class Plugging(Inside):
             return any(link.get("ifname") == _link(device) for link in await self._links(init))
         path = device.source.block or device.source.char or ""
         inside = f"/proc/{init}/root{path}"
-        return bool(path) and await self.env.blocking(os.path.lexists, inside, deadline_s=LOOK_S, domain="")
+        if not path:
+            return False
+        root = Itself(f"the root of process {init}")
+        return await self.env.blocking(os.path.lexists, inside, deadline_s=LOOK_S, domain=root)
 
     # ---- device nodes
 

@@ -53,14 +53,14 @@ class Snapshots(Tools):
                     created_at=self.wall())  # fmt: skip
         folder = self._kept(target)
         try:
-            await self._do(copies.tidy, folder, index)
-            await self._do(copies.keep_definition, place.folder, folder / copy.folder)
+            await self._do(target, copies.tidy, folder, index)
+            await self._do(target, copies.keep_definition, place.folder, folder / copy.folder)
             await self._copy(root, str(folder / copy.folder / "root"))
             await self._off(target)  # nobody started it meanwhile
             index = index.with_new(copy)
-            await self._do(copies.store, folder, index)
+            await self._do(target, copies.store, folder, index)
         except BaseException:
-            self.do(self._later(self._do(copies.tidy, folder, index)))
+            self.do(self._later(self._do(target, copies.tidy, folder, index)))
             raise
         return _shown(copy, index)
 
@@ -79,24 +79,24 @@ class Snapshots(Tools):
                                    remedy="define it with its former root first")  # fmt: skip
         for uuid in self.watched:
             other = self._places.get(uuid)
-            if other is not None and await self._do(_root_of, other) == root:
+            if other is not None and await self._do(Target(uuid=other.uuid, name=other.name), _root_of, other) == root:
                 raise OperationInvalid(f"container {other.name} runs in {root}", remedy="shut it down first")
         fresh = f"{root}.mechane-revert"
         try:
             await self._remove(fresh)
             await self._copy(str(self._kept(target) / copy.folder / "root"), fresh)
             await self._off(target)
-            await self._do(copies.exchange, fresh, root)
-            await self._do(copies.restore_definition, self._kept(target) / copy.folder, place.folder)
+            await self._do(target, copies.exchange, fresh, root)
+            await self._do(target, copies.restore_definition, self._kept(target) / copy.folder, place.folder)
             index = Index(copies=index.copies, current=name, made=index.made)
-            await self._do(copies.store, self._kept(target), index)
+            await self._do(target, copies.store, self._kept(target), index)
         finally:
             self.do(self._later(self._remove(fresh)))
 
     async def delete_snapshot(self, target: Target, name: str) -> None:
         """Remove a snapshot; those made after it keep their own copies."""
         index = (await self._index(target)).without(name)
-        await self._do(copies.store, self._kept(target), index)
+        await self._do(target, copies.store, self._kept(target), index)
 
     async def define(self, target: Target, xml: str) -> None:
         """Define a container; one that has snapshots keeps its name, as with libvirt."""
@@ -122,7 +122,7 @@ class Snapshots(Tools):
         return self.env.state_dir / "snapshots" / target.uuid
 
     async def _index(self, target: Target) -> Index:
-        return await self._do(copies.load, self._kept(target))
+        return await self._do(target, copies.load, self._kept(target))
 
     async def _off(self, target: Target) -> Place:
         """Return the place of a container that does not run."""
@@ -138,8 +138,10 @@ class Snapshots(Tools):
         Raises:
             Unsupported: it has none that a copy could take the place of.
         """
-        root = await self._do(_root_of, place)
-        if not root or root == "/" or not await self._do(os.path.isdir, root) or await self._do(_is_mount, root):
+        target = Target(uuid=place.uuid, name=place.name)
+        root = await self._do(target, _root_of, place)
+        plain = root not in ("", "/") and await self._do(target, os.path.isdir, root)
+        if not plain or await self._do(target, _is_mount, root):
             raise Unsupported(f"the root filesystem of {place.name} is no plain directory",
                               remedy="snapshots are of containers whose root is one")  # fmt: skip
         return root
@@ -160,8 +162,8 @@ class Snapshots(Tools):
         except MechaneError as error:
             self._listing.warn(f"a copy of a root filesystem stays behind: {error}")
 
-    async def _do(self, function: Callable[..., T], *args: Any) -> T:
-        return await self.env.blocking(function, *args, deadline_s=self.env.deadlines.change_s)
+    async def _do(self, target: Target, function: Callable[..., T], *args: Any) -> T:
+        return await self.env.blocking(function, *args, deadline_s=self.env.deadlines.change_s, domain=target.uuid)
 
 
 def _is_mount(path: str) -> bool:

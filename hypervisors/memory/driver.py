@@ -156,7 +156,9 @@ class MemoryDriver(Keeping, Driver):
         if target.uuid in self._guests:
             raise OperationInvalid(f"{target.name} runs already", remedy="destroy it first")
         if request.mode is StartMode.RESTORE:
-            await self.env.blocking(read_saved, request.source, target, deadline_s=self.env.deadlines.query_s)
+            await self.env.blocking(
+                read_saved, request.source, target, deadline_s=self.env.deadlines.query_s, domain=target.uuid
+            )
         plan = await self.env.pure(read_plan, request.xml, size=len(request.xml))
         if plan["shutdown_ms"] is None:
             plan["shutdown_ms"] = self._shutdown_ms

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ...config.errors import ConnectionLost, MechaneError, OperationFailed
 from ...config.states import State
-from ..contract import Found, Handle, Started, Target
+from ..contract import Found, Handle, Itself, Started, Target
 from ..facts import Fact, FactSink, Spawned
 from . import live
 from .endings import Endings
@@ -37,6 +37,7 @@ LOOK_S = 5.0
 """Seconds that reading command lines may take: see procfs.py."""
 OFFLOADED = 1 << 20
 """Reading a command line takes some ms of plain Python: as if it were large."""
+RUNNING = Itself("guests that run")
 ANSWER_S = 2.0
 """Seconds that an adopted guest's monitor may take before the guest is adopted as it was recorded."""
 
@@ -59,7 +60,7 @@ class Adoption:
             await self._forget(process, answer)
             process, record = await self._search(guest, record)
             if process is None:
-                await self._endings.clean(guest)
+                await self._endings.tidy(guest, self._endings.clean(guest))
                 return None
             answer = self._ask_soon(guest, process)
         guest.process = process
@@ -71,7 +72,7 @@ class Adoption:
             self._shop.log.warning("%s runs, but its monitor does not answer: %s", target.name, error)
         if process.exited.is_set():
             del self._endings.guests[target.uuid]
-            await self._endings.clean(guest)
+            await self._endings.tidy(guest, self._endings.clean(guest))
             return None
         guest.live = True
         state, reason = guest.state
@@ -146,7 +147,9 @@ class Adoption:
 
     async def _names(self, record: GuestRecord) -> bool:
         try:
-            words = await self._shop.env.blocking(read_cmdline, record.pid, deadline_s=LOOK_S)
+            words = await self._shop.env.blocking(
+                read_cmdline, record.pid, deadline_s=LOOK_S, domain=Itself(f"process {record.pid}")
+            )
         except MechaneError:
             return True  # it hangs in the kernel; PID, start time and boot are proof enough
         return any(record.folder in word for word in words)
@@ -194,13 +197,15 @@ class Adoption:
 
     async def look_around(self) -> None:
         """Look which guests run, before anything is started; see strays.py."""
-        self._shop.surveyed = await self._shop.blocking(look_around, self._shop.env.runtime_dir, self._shop.users)
+        self._shop.surveyed = await self._shop.blocking(
+            look_around, self._shop.env.runtime_dir, self._shop.users, domain=RUNNING
+        )
 
     async def discover(self) -> list[Found]:
         """Return the guests that run and that nobody has taken up, with what their command lines tell."""
         running = await self._shop.env.blocking(
             look_at, self._shop.env.runtime_dir, self._shop.users, deadline_s=self._shop.env.deadlines.tool_s,
-            domain="",
+            domain=RUNNING,
         )  # fmt: skip
         return [
             await self._found(emulator) for emulator in running
@@ -227,13 +232,14 @@ class Adoption:
         if record.pid and await self._is_another(target, record):
             self._shop.log.warning("%s runs from a later start than the one that was not finished", target.name)
             return
-        await self._shop.env.blocking(end_processes, str(folder.path), deadline_s=LOOK_S, domain=target.uuid)
+        processes = Itself(f"the processes of {target.uuid}")  # whatever its storage does
+        await self._shop.env.blocking(end_processes, str(folder.path), deadline_s=LOOK_S, domain=processes)
         guest = Guest(
             target, folder=folder, log=self._shop.log_of(target.name), facts=_Nowhere(), actions=self._endings
         )
         guest.owners = list(record.owners)
         adopt(self._shop, guest, record.host, same_boot=record.boot_id == self._shop.boot_id)
-        await self._endings.clean(guest, search=True)
+        await self._endings.tidy(guest, self._endings.clean(guest, search=True))
 
     async def _is_another(self, target: Target, record: GuestRecord) -> bool:
         try:
@@ -256,7 +262,7 @@ class Adoption:
             return uuid in guests or uuid in known
 
         removed: list[str] = await self._shop.env.blocking(
-            sweep, self._shop.env.runtime_dir, is_ours, self._shop.users, domain="",
+            sweep, self._shop.env.runtime_dir, is_ours, self._shop.users, domain=Itself("guests that nobody owns"),
             deadline_s=self._shop.env.deadlines.tool_s,
         )  # fmt: skip
         return removed

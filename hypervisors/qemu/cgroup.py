@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...config.errors import MechaneError
+from ..contract import Itself
 from .guest import Guest
 from .procfs import read_stat
 from .workshop import Workshop
@@ -79,7 +80,7 @@ class Grouping:
             if guest.process is not None
         ]
         try:
-            problem = await self._shop.blocking(place, members)
+            problem = await self._shop.blocking(place, members, domain=Itself("the control groups"))
         except MechaneError as error:
             problem = error.message
         if problem:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
+from ..contract import Itself
+
 if TYPE_CHECKING:
     from ...config.domain.domain import Domain
     from ..contract import DriverEnv
@@ -44,7 +46,9 @@ class Definitions:
     async def load(self) -> None:
         """Import what reads and builds, on the pool, so that the first start need not do it on the loop."""
         if self._loaded is None:
-            self._loaded = asyncio.ensure_future(self._env.blocking(import_builder, deadline_s=IMPORT_S))
+            modules = Itself("the program's modules")
+            work = self._env.blocking(import_builder, deadline_s=IMPORT_S, domain=modules)
+            self._loaded = asyncio.ensure_future(work)
         if not self._loaded.done():
             await asyncio.shield(self._loaded)
 

@@ -17,6 +17,7 @@ from ..contract import (
     Handle,
     HypervisorInfo,
     Inspection,
+    Itself,
     Outcome,
     Started,
     StartRequest,
@@ -24,6 +25,7 @@ from ..contract import (
 )
 from ..facts import FactSink
 from ..reach.check import Rules, examine
+from ..tooling.logkeeper import LogKeeper
 from . import locks
 from .adoption import Adoption
 from .ballooning import Ballooning
@@ -34,7 +36,7 @@ from .console import Consoles
 from .cpu.answers import CpuAnswers
 from .cpu.settling import Settler
 from .cpu.tables import ProcessorTables
-from .emulators import Emulators, key_of
+from .emulators import Emulators, emulator_at, key_of
 from .endings import Endings
 from .host.ports import Ports
 from .host.site import tpm_dirs
@@ -54,7 +56,7 @@ from .qmp import Command
 from .recovery import Recovery
 from .starting import Starter
 from .stats import Statistics
-from .workshop import Workshop
+from .workshop import Workshop, own_files
 
 if TYPE_CHECKING:
     from ...config.domain.claim import Claim
@@ -86,6 +88,9 @@ class QemuDriver(Driver):
             log=logging.getLogger("mechane.qemu"), tasks=set(),
             ports=Ports(options.display_port_min, options.display_port_max),
         )  # fmt: skip
+        self._logs = LogKeeper(
+            env.state_dir / "log", limit_bytes=options.log_bytes, files=options.log_files, log=self._shop.log
+        )
         self._endings = Endings(self._shop)
         self._definitions = Definitions(env)
         self._emulators = Emulators(self._shop)
@@ -122,15 +127,18 @@ class QemuDriver(Driver):
     async def open(self) -> HypervisorInfo:
         """Make the folders; the host's emulator and KVM are probed in the background."""
         try:
-            await self._shop.blocking(key_of, self._default)
+            await self._shop.blocking(key_of, self._default, domain=emulator_at(self._default))
         except ConfigUnsupported as error:
             raise OperationFailed(error.message, remedy="install QEMU (Debian: qemu-system-x86)") from error
         state = self.env.state_dir
-        await self._shop.blocking(self._shop.let_in, self.env.runtime_dir, state, state / NVRAM, tpm_dirs(state))
+        await self._shop.blocking(
+            self._shop.let_in, self.env.runtime_dir, state, state / NVRAM, tpm_dirs(state),
+            domain=Itself("the connection's folders"),
+        )  # fmt: skip
         await self._adoption.look_around()
         known = await self._emulators.remembered(self._default)
         self._shop.later(self._learn())
-        self._shop.later(self._endings.keep_logs())
+        self._logs.start()
         version = ".".join(str(number) for number in known.version) if known is not None else ""
         return HypervisorInfo(version=version, details={"emulator": self._default, "user": self._shop.identity.user})
 
@@ -145,6 +153,7 @@ class QemuDriver(Driver):
     async def close(self) -> None:
         """Let go of everything; guests keep running."""
         await self._shop.end_tasks()
+        self._logs.close()
         self._grouping.close()
         await self._emulators.close()
         await self._tables.close()
@@ -177,18 +186,22 @@ class QemuDriver(Driver):
 
     async def undefine(self, target: Target) -> None:
         """Forget what was kept for a definition: its folder, records of snapshots."""
-        await self._shop.blocking(self._shop.folder_of(target.uuid).remove)
-        await self._shop.blocking(locks.forget, self.env.runtime_dir, target.uuid)
+        await self._shop.blocking(self._shop.folder_of(target.uuid).remove, domain=own_files(target.uuid))
+        await self._shop.blocking(
+            locks.forget, self.env.runtime_dir, target.uuid, domain=own_files(target.uuid)
+        )
         await self._snapshots.forget(target)
 
     async def kept_state(self, target: Target) -> Sequence[str]:
         """Tell whether there are UEFI variables, or the state of a TPM."""
-        kinds: Sequence[str] = await self._shop.blocking(kept_kinds, self.env.state_dir, target)
+        kinds: Sequence[str] = await self._shop.blocking(
+            kept_kinds, self.env.state_dir, target, domain=own_files(target.uuid)
+        )
         return kinds
 
     async def forget_state(self, target: Target, kinds: Collection[str]) -> None:
         """Remove UEFI variables, or the state of a TPM."""
-        await self._shop.blocking(forget_kinds, self.env.state_dir, target, kinds)
+        await self._shop.blocking(forget_kinds, self.env.state_dir, target, kinds, domain=own_files(target.uuid))
 
     # ---- guests
 

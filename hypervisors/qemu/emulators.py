@@ -12,6 +12,7 @@ from pathlib import Path
 from cachetools import LRUCache, TTLCache
 
 from ...config.errors import ConfigUnsupported
+from ..contract import Itself
 from .capabilities import EmulatorCapabilities, EmulatorKey
 from .probe import probe
 from .workshop import Workshop
@@ -21,6 +22,12 @@ FORMAT = 2
 KEPT = 32
 KEY_TTL_S = 1.0
 """How long definitions are checked against an emulator without a look whether it was replaced; a start always looks."""
+CACHE = Itself("the emulators' cache")
+
+
+def emulator_at(path: str) -> Itself:
+    """Name a look at an emulator: one on storage that hangs is in no other's way."""
+    return Itself(f"the emulator {path}")
 
 
 def key_of(path: str) -> EmulatorKey:
@@ -57,7 +64,11 @@ class Emulators:
             ConfigUnsupported: there is no such file.
             OperationFailed: it cannot be used.
         """
-        return await self.get_by_key(await self._shop.blocking(key_of, path))
+        return await self.get_by_key(await self._key_of(path))
+
+    async def _key_of(self, path: str) -> EmulatorKey:
+        env = self._shop.env
+        return await env.blocking(key_of, path, deadline_s=env.deadlines.query_s, domain=emulator_at(path))
 
     async def get_by_key(self, key: EmulatorKey) -> EmulatorCapabilities:
         """As `get`, for an emulator whose key the caller has."""
@@ -78,11 +89,11 @@ class Emulators:
 
     async def _learn(self, key: EmulatorKey) -> EmulatorCapabilities:
         file = self._file(key)
-        stored = await self._shop.blocking(_load, file, key)
+        stored = await self._shop.blocking(_load, file, key, domain=CACHE)
         if isinstance(stored, EmulatorCapabilities):
             return stored
         found = await probe(self._shop, key, self._shop.env.deadlines.probe_s)
-        await self._shop.blocking(_save, file, found)
+        await self._shop.blocking(_save, file, found, domain=CACHE)
         return found
 
     async def remembered(self, path: str, *, named: bool = False) -> EmulatorCapabilities | None:
@@ -98,13 +109,13 @@ class Emulators:
         key = self._keys.get(path)
         if key is None:
             try:
-                key = self._keys[path] = await self._shop.blocking(key_of, path)
+                key = self._keys[path] = await self._key_of(path)
             except ConfigUnsupported:
                 if named:
                     raise
                 return None
         if key not in self._known:
-            stored = await self._shop.blocking(_load, self._file(key), key)
+            stored = await self._shop.blocking(_load, self._file(key), key, domain=CACHE)
             if stored is not None:
                 self._known[key] = stored
         return self._known.get(key)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 
 from ...config.errors import MechaneError
-from ..contract import Target
-from .cleanup import clean_up
+from ..contract import Itself, Target
+from .cleanup import clean_up, give_back
 from .guest import Guest, GuestActions
 from .procfs import where_it_hangs
 from .qmp import Command, CommandKind, Monitor
 from .states import state_of
-from .workshop import Workshop
+from .workshop import Workshop, own_files
 
+TIDY_S = 1.5
+"""Seconds that a clean-up is waited for; it takes 5 ms (measured)."""
 DEATH_S = 10.0
-"""Seconds that a failed start waits for its killed process."""
 RECONNECT_S = 0.05
 CONNECTS = 3
 SHUTDOWN_GRACE_S = 2.0
-LOG_CHECK_S = 30.0
 
 
 class Endings(GuestActions):
@@ -119,7 +121,7 @@ class Endings(GuestActions):
     async def _report_crash(self, guest: Guest) -> None:
         said = ""
         try:
-            said = await self._shop.blocking(guest.log.tail, guest.log_offset)
+            said = await self._shop.blocking(guest.log.tail, guest.log_offset, domain=own_files(guest.target.uuid))
         except MechaneError as error:
             said = f"its log cannot be read: {error.message}"
         finally:
@@ -133,47 +135,47 @@ class Endings(GuestActions):
         assert guest.process is not None
         pid = guest.process.pid
         try:
-            cause = await self._shop.env.blocking(where_it_hangs, pid, deadline_s=2.0)
+            cause = await self._shop.env.blocking(
+                where_it_hangs, pid, deadline_s=2.0, domain=Itself(f"process {pid}")
+            )
         except MechaneError:
             cause = "unknown: even /proc does not answer"
         if not guest.process.exited.is_set():
             guest.report_zombie(f"process {pid} does not die: {cause}")
 
-    # ---- logs
-
-    async def keep_logs(self) -> None:
-        """Rotate the logs of running guests when they are due, until cancelled."""
-        while True:
-            await asyncio.sleep(LOG_CHECK_S)
-            for guest in list(self.guests.values()):
-                try:
-                    await self._shop.blocking(guest.log.rotate)
-                except (MechaneError, OSError) as error:
-                    self._shop.log.warning("the log of %s cannot be rotated: %s", guest.target.name, error)
-
     # ---- cleaning up
 
     async def discard(self, guest: Guest) -> None:
-        """Take away all of a start that failed."""
+        """Take away all of a start that failed; what the kernel or its storage holds is taken away when it comes."""
         process = guest.process
-        if process is not None and not process.exited.is_set():
+        alive = process is not None and not process.exited.is_set()
+        if process is not None and alive:
             process.kill(0.0)
-            try:
-                await asyncio.wait_for(process.exited.wait(), DEATH_S)
-            except TimeoutError:
-                self._shop.log.error("process %d of %s does not die", process.pid, guest.target.name)
+        what = f"process {process.pid}, which does not die" if process is not None and alive else ""
+        await self.tidy(guest, self._discard(guest), what=what)
+
+    async def _discard(self, guest: Guest) -> None:
+        if guest.process is not None:
+            await guest.process.exited.wait()
         if self.guests.get(guest.target.uuid) is guest:
             del self.guests[guest.target.uuid]
         await self.clean(guest)
+
+    async def tidy(self, guest: Guest, work: Coroutine[Any, Any, None], *, what: str = "") -> None:
+        """Clean up after a guest; what takes long goes on behind the caller, and the node says what is left."""
+        name, uuid = guest.target.name, guest.target.uuid
+        what = what or f"what was made for {name}"
+        if not await self._shop.env.tidy(work, domain=uuid, what=what, wait_s=TIDY_S):
+            self._shop.log.warning("the clean-up after %s goes on: %s", name, what)
 
     async def finished(self, target: Target) -> None:
         """Clean up after a guest that exited."""
         guest = self.guests.get(target.uuid)
         if guest is None:
-            await self._shop.blocking(self._shop.folder_of(target.uuid).remove)
+            await self._shop.blocking(self._shop.folder_of(target.uuid).remove, domain=own_files(target.uuid))
         elif guest.incarnation == target.incarnation:
-            await self.clean(guest)  # known until then: what could not be given back is given back the next time
-            if self.guests.get(target.uuid) is guest:
+            await self.tidy(guest, self.clean(guest))
+            if self.guests.get(target.uuid) is guest:  # known until then, where it failed: the next time does it
                 del self.guests[target.uuid]
 
     async def clean(self, guest: Guest, *, search: bool = False) -> None:
@@ -184,16 +186,14 @@ class Endings(GuestActions):
             await asyncio.wait([guest.grouping], timeout=DEATH_S)
         await guest.host.end_helpers()
         self._shop.ports.release(guest.target.uuid)
-        options = self._shop.options
-        problems = await self._shop.env.blocking(
-            lambda: clean_up(
-                guest.folder, guest.target.uuid, guest.owners, self._shop.identity.uid,
-                set_ownership=options.set_ownership, cgroups=options.cgroups,
-                host=guest.host, search=search,
-                sockets=[item.path for item in guest.profile.consoles if item.kind == "unix"],
-                overlays=self._shop.env.state_dir / "nvram",
-            ),
-            deadline_s=DEATH_S,
+        shop, uuid = self._shop, guest.target.uuid
+        await give_back(
+            shop, uuid, guest.owners if shop.options.set_ownership else (), overlays=shop.env.state_dir / "nvram",
+            sockets=[item.path for item in guest.profile.consoles if item.kind == "unix"],
+        )  # fmt: skip
+        problems = await shop.env.blocking(
+            lambda: clean_up(guest.folder, uuid, cgroups=shop.options.cgroups, host=guest.host, search=search),
+            deadline_s=DEATH_S, domain=own_files(uuid),
         )  # fmt: skip
         for problem in problems:
-            self._shop.log.warning("after %s: %s", guest.target.name, problem)
+            shop.log.warning("after %s: %s", guest.target.name, problem)

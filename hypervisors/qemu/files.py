@@ -104,7 +104,7 @@ def remove_overlays(folder: Path, uuid: str) -> None:
         path.unlink(missing_ok=True)
 
 
-async def drop_missing(shop: Workshop, domain: Domain) -> Domain:
+async def drop_missing(shop: Workshop, domain: Domain, uuid: str) -> Domain:
     """Leave out media that are not there and need not be (startupPolicy='optional'); drives stay, empty.
 
     The other policies only differ for guests that come from elsewhere (formatdomain, "startupPolicy").
@@ -113,12 +113,15 @@ async def drop_missing(shop: Workshop, domain: Domain) -> Domain:
     Args:
         shop: for the pool and the log.
         domain: the definition, which is not changed.
+        uuid: the domain's.
     """
     optional = [n for n, disk in enumerate(domain.devices.disks) if disk.source.startup_policy == "optional"]
     if not optional:
         return domain
     disks = [domain.devices.disks[number] for number in optional]
-    there: list[bool] = await shop.blocking(lambda: [is_there(disk) for disk in disks])
+    there: list[bool] = await shop.env.blocking(
+        lambda: [is_there(disk) for disk in disks], deadline_s=shop.env.deadlines.start_s, domain=uuid
+    )
     gone = {number for number, found in zip(optional, there, strict=True) if not found}
     if not gone:
         return domain

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...config.errors import MechaneError, Unsupported
+from ..contract import Itself
 from . import capabilities_xml as shown
 from .capabilities import EmulatorCapabilities, EmulatorKey
 from .cpu.host import read_host_cpu
@@ -58,7 +59,7 @@ class HostCapabilities:
         emulator = await self._emulators.get(path)
         kvm = await self._kvm.verdict(path)
         table = await self._processors(emulator.key, "tcg")
-        facts: HostFacts = await self._shop.blocking(self._facts)
+        facts: HostFacts = await self._shop.blocking(self._facts, domain=Itself("the host"))
         runs_on_kvm = KVM_RUNS.get(facts.arch, (facts.arch,)) if kvm.usable else ()
         guests = [(found, found.arch in runs_on_kvm) for found in await self._all()]
         return {
@@ -80,7 +81,8 @@ class HostCapabilities:
 
     async def _all(self) -> list[EmulatorCapabilities]:
         """Return the emulators of this host, one an architecture; those that cannot be used are left out."""
-        paths = await self._shop.blocking(find_emulators, Path(self._choice.path(None, None)))
+        default = Path(self._choice.path(None, None))
+        paths = await self._shop.blocking(find_emulators, default, domain=Itself(f"the emulators in {default.parent}"))
         gate = asyncio.Semaphore(PROBES_AT_ONCE)
 
         async def ask(path: str) -> EmulatorCapabilities | None:
@@ -115,7 +117,7 @@ class HostCapabilities:
         found, chosen, kind = await self._choice.choose(emulator, arch, machine, virttype)
         kvm = await self._kvm.verdict(found.key.path)
         table = await self._processors(found.key, "kvm" if kind == "kvm" else "tcg")
-        descriptors, vfio = await self._shop.blocking(_installed)
+        descriptors, vfio = await self._shop.blocking(_installed, domain=Itself("the installed firmware"))
         firmware = firmware_facts(descriptors, found, chosen)
         facts = shown.domain_facts(found, chosen, kind, table, firmware, vfio=vfio)
         return {"xml": shown.domain_xml(facts), **facts, "kvm": _kvm_map(kvm)}

@@ -21,8 +21,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ...config.errors import ConfigUnsupported, MechaneError
+from ..contract import Itself
 from .capabilities import EmulatorKey
-from .emulators import key_of
+from .emulators import CACHE, emulator_at, key_of
 from .probe import SANDBOX, TemporaryRun
 from .workshop import Workshop
 
@@ -56,14 +57,14 @@ class KvmProbe:
     async def verdict(self, emulator: str) -> Verdict:
         """Return whether KVM runs guests of this emulator; probes where that is not known."""
         mode = self._shop.options.kvm
-        present = await self._shop.blocking(DEVICE.exists)
+        present = await self._shop.blocking(DEVICE.exists, domain=Itself(str(DEVICE)))
         if mode == "off":
             return Verdict(usable=False, present=present, reason="it is switched off (settings, [qemu] kvm)")
         if not present:
             return Verdict(usable=False, present=False, reason=f"there is no {DEVICE}")
         if mode == "trust":
             return Verdict(usable=True, present=True)
-        key = await self._shop.blocking(key_of, emulator)
+        key = await self._shop.blocking(key_of, emulator, domain=emulator_at(emulator))
         if key in self._verdicts:
             return self._verdicts[key]
         task = self._probing.get(key)
@@ -88,10 +89,10 @@ class KvmProbe:
 
     async def _learn(self, key: EmulatorKey) -> Verdict:
         stamp = [self._shop.boot_id, asdict(key), self._shop.identity.uid]
-        found = await self._shop.blocking(_load, self._file, stamp)
+        found = await self._shop.blocking(_load, self._file, stamp, domain=CACHE)
         if found is None:
             found = await self._run(key)
-            await self._shop.blocking(_save, self._file, stamp, found)
+            await self._shop.blocking(_save, self._file, stamp, found, domain=CACHE)
         assert isinstance(found, Verdict)
         self._verdicts[key] = found
         return found

@@ -127,10 +127,10 @@ def open_for(domain: Domain, needed: Needs, site: Site) -> Opened:
         _prepare_helpers(domain, needed, site, opened)
         _open_taps(domain, needed, site, opened)
     except MechaneError:
-        _undo(opened)
+        undo(opened)
         raise
     except OSError as error:
-        _undo(opened)
+        undo(opened)
         raise StartFailed(
             f"{error.filename or 'a device'} cannot be opened for {domain.name}: {error.strerror}",
             remedy="look whether the node may use it, and whether something else does",
@@ -138,7 +138,8 @@ def open_for(domain: Domain, needed: Needs, site: Site) -> Opened:
     return opened
 
 
-def _undo(opened: Opened) -> None:
+def undo(opened: Opened) -> None:
+    """Close and remove what was opened for a guest that does not start. Blocks."""
     opened.close()
     remove_links(opened.links)
     remove_folders(list(opened.huge_page_dirs.values()))

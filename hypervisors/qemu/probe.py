@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...config.errors import ConnectionLost, DeadlineExceeded, OperationFailed
+from ..contract import Itself
 from .capabilities import EmulatorCapabilities, EmulatorKey, from_replies
 from .folder import GuestFolder
 from .qmp import Command, CommandKind, Monitor, Stuck
@@ -20,6 +21,7 @@ from .strays import PROBE
 from .workshop import Workshop, close_all
 
 T = TypeVar("T")
+PROBES = Itself("the folders of probes")
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 QUERIES = (
@@ -71,7 +73,7 @@ class TemporaryRun:
             StartFailed: it could not be executed.
         """
         shop = self._shop
-        listener = await shop.blocking(self._prepare)
+        listener = await shop.blocking(self._prepare, domain=PROBES)
         assert self.folder is not None
         try:
             fd = listener.fileno()
@@ -109,7 +111,7 @@ class TemporaryRun:
         if self._output is not None:
             self._output.close()
         if self.folder is not None:
-            await self._shop.blocking(self.folder.remove)
+            await self._shop.blocking(self.folder.remove, domain=PROBES)
 
 
 async def probe(shop: Workshop, key: EmulatorKey, deadline_s: float) -> EmulatorCapabilities:

@@ -21,7 +21,7 @@ from contextlib import suppress
 
 from .procfs import NS_PER_TICK, read_stat
 
-STUBBORN_S = 5.0
+STUBBORN_S = 2.5
 """Seconds after SIGKILL before a process that is still there is called a zombie."""
 
 

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...config.errors import (
     Cancelled,
@@ -29,7 +28,7 @@ from ...config.errors import (
     StartFailed,
 )
 from ...config.states import State
-from ..contract import Started, StartMode, StartRequest
+from ..contract import Itself, Started, StartMode, StartRequest
 from ..facts import Spawned
 from . import live, ownership
 from .cgroup import Grouping
@@ -39,7 +38,8 @@ from .cpu.settling import Settler
 from .emulation import accelerator_of, default_emulator
 from .emulators import Emulators, key_of
 from .endings import Endings
-from .files import drop_missing, explain_denial, ready_files
+from .failing import why
+from .files import drop_missing, ready_files
 from .firmware import read_descriptors
 from .greeting import NotGreetedError, first_answers
 from .guest import Guest
@@ -52,7 +52,7 @@ from .host.site import Site
 from .host.undefine import NVRAM
 from .keeping.restoring import INCOMING, check_emulator, open_source, read_definition, receive
 from .kvm import KvmProbe
-from .opening import Opened, open_for, wants_planning
+from .opening import Opened, open_for, undo, wants_planning
 from .prepared import Prepared
 from .probe import SANDBOX
 from .profile import Profile
@@ -66,11 +66,7 @@ if TYPE_CHECKING:
     from .capabilities import EmulatorKey
     from .keeping.saved import Source
 
-_LOCKED = re.compile(r"Failed to get .*lock|Failed to lock")
-"""What QEMU 7.2 says of an image that somebody has (block/file-posix.c): Failed to get "write" lock."""
-EXIT_S = 5.0
-"""Seconds that QEMU may take to end after its monitor broke off at the start."""
-
+T = TypeVar("T")
 SPAWNS = 3
 """How often QEMU is spawned for one start, when it does not greet."""
 Builder = Callable[["Domain", "Emulator", "Resources"], "CommandLine"]
@@ -98,7 +94,9 @@ class Starter:
             return await self._begin(request, source)
 
     async def _begin(self, request: StartRequest, source: Source | None) -> Started:
-        domain = await drop_missing(self._shop, await read_definition(self._definitions, request, source))
+        domain = await drop_missing(
+            self._shop, await read_definition(self._definitions, request, source), request.target.uuid
+        )
         target = request.target
         present = self._endings.guests.get(target.uuid)
         if present is not None and present.process is not None and not present.process.exited.is_set():
@@ -152,7 +150,7 @@ class Starter:
             return await self._start_held(request, held, guest)
 
     async def _start_held(self, request: StartRequest, held: Held, guest: Guest) -> Started:
-        name, domain = request.target.name, held.domain
+        domain = held.domain
         accel = await self._accelerator(domain)
         prepared = await self._prepare(guest, domain)
         try:
@@ -168,11 +166,11 @@ class Starter:
             guest.holds = "-no-shutdown" in line.argv
             guest.log_offset = prepared.log_offset
             guest.profile = Profile.of(line.live.domain)
-            owners = await self._ready_files(line.files, name)
+            owners = await self._ready_files(line.files, guest)
             guest.owners = held.named(owners)
             await request.record(self._record(guest, prepared.key).to_handle())
             request.cancel.check()
-            await self._take_files(owners)
+            await self._take_files(guest, owners)
             launch(self._shop, guest, prepared.opened, prepared.log_fd)
             self._spawn(request, guest, line, prepared, held.fds)
         finally:
@@ -180,6 +178,15 @@ class Starter:
         return await self._bring_up(request, guest, line, prepared)
 
     # ---- before the spawn
+
+    async def _on_storage(
+        self, guest: Guest, function: Callable[..., T], *args: Any, undo: Callable[[T], None] | None = None
+    ) -> T:
+        """Run what may touch the guest's storage: that may take as long as the start may."""
+        env = self._shop.env
+        return await env.blocking(
+            function, *args, deadline_s=env.deadlines.start_s, domain=guest.target.uuid, undo=undo
+        )
 
     async def _accelerator(self, domain: Domain) -> str:
         accel = accelerator_of(domain)
@@ -210,8 +217,12 @@ class Starter:
                 listener=listener, log_fd=log_fd, log_offset=offset, key=key, secrets=files, opened=Opened()
             )
 
+        def unprepare(late: Prepared) -> None:
+            late.close()
+            guest.folder.remove()
+
         try:
-            prepared: Prepared = await self._shop.blocking(prepare, domain=guest.target.uuid)
+            prepared: Prepared = await self._on_storage(guest, prepare, undo=unprepare)
         except OSError as error:
             raise OperationFailed(
                 f"the folder or log of {guest.target.name} cannot be made: {error}",
@@ -232,10 +243,10 @@ class Starter:
                 uuid=guest.target.uuid, name=guest.target.name, folder=guest.folder, ports=shop.ports,
                 state_dir=shop.env.state_dir, identity=shop.identity, log_fd=prepared.log_fd,
             )  # fmt: skip
-            opened = prepared.opened = await shop.blocking(open_for, planned, needed, site)
+            opened = prepared.opened = await self._on_storage(guest, open_for, planned, needed, site, undo=undo)
             note(guest, opened)
             if needed.firmware:
-                firmware = await shop.blocking(read_descriptors)
+                firmware = await shop.blocking(read_descriptors, domain=Itself("the installed firmware"))
         return Resources(
             guest_dir=str(guest.folder.own), monitor_fd=prepared.listener.fileno(), accel=accel,
             secrets=prepared.secrets | opened.secrets, tap_names=opened.tap_names,
@@ -245,7 +256,7 @@ class Starter:
             incoming=INCOMING if guest.source is not None else None,
         )  # fmt: skip
 
-    async def _ready_files(self, files: Sequence[FileUse], domain: str) -> list[ownership.Owner]:
+    async def _ready_files(self, files: Sequence[FileUse], guest: Guest) -> list[ownership.Owner]:
         """Copy templates, and plan which files change hands."""
         if not files:
             return []
@@ -255,19 +266,19 @@ class Starter:
             return ready_files(files, shop.identity, set_ownership=shop.options.set_ownership)
 
         try:
-            owners: list[ownership.Owner] = await self._shop.blocking(ready)
+            owners: list[ownership.Owner] = await self._on_storage(guest, ready)
         except OSError as error:
             raise StartFailed(
-                f"a file of {domain} cannot be made ready: {error}", remedy="look at that file"
+                f"a file of {guest.target.name} cannot be made ready: {error}", remedy="look at that file"
             ) from error
         return owners
 
-    async def _take_files(self, owners: Sequence[ownership.Owner]) -> None:
+    async def _take_files(self, guest: Guest, owners: Sequence[ownership.Owner]) -> None:
         if not owners:
             return
         identity = self._shop.identity
         try:
-            await self._shop.blocking(ownership.take, owners, identity.uid, identity.gid)
+            await self._on_storage(guest, ownership.take, owners, identity.uid, identity.gid)
         except OSError as error:
             raise StartFailed(
                 f"{error.filename} cannot be given to {identity.user}: {error.strerror}",
@@ -321,7 +332,7 @@ class Starter:
                 await running
             request.cancel.check()
         except (ConnectionLost, OutcomeUnknown, OSError) as error:
-            raise await self._why(guest, line) from error
+            raise await why(self._shop, guest, line) from error
         return self._started(request, guest, handle, shown)
 
     def _connect(self, guest: Guest) -> Monitor:
@@ -358,29 +369,3 @@ class Starter:
             start_time=process.start_time if process is not None else 0,
             holds=guest.holds, threads=guest.threads, profile=guest.profile, host=guest.host.record(),
         )  # fmt: skip
-
-    async def _why(self, guest: Guest, line: CommandLine) -> StartFailed:
-        """Return the error for a QEMU whose monitor broke off, with its own words."""
-        process = guest.process
-        assert process is not None
-        try:
-            await asyncio.wait_for(process.exited.wait(), EXIT_S)
-        except TimeoutError:
-            said, status = "", None
-        else:
-            said = await self._shop.blocking(guest.log.tail, guest.log_offset)
-            status = process.status
-        lines = said.splitlines()
-        return StartFailed(
-            f"QEMU ended while {guest.target.name} was being started: {lines[-1] if lines else 'it said nothing'}",
-            remedy=await self._remedy(said, line), stderr=said, status=status, log=str(guest.log.path),
-        )  # fmt: skip
-
-    async def _remedy(self, said: str, line: CommandLine) -> str:
-        if "Permission denied" in said and self._shop.identity.drops:
-            return str(await self._shop.blocking(explain_denial, line.files, self._shop.identity))
-        if "load of migration failed" in said:
-            return "the saved state is damaged or does not fit this QEMU: use another copy"
-        if _LOCKED.search(said):
-            return "another process uses the disk: end it, or mark the disk <shareable/>"
-        return "correct the definition by what QEMU says, then start it again"

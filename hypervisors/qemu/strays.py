@@ -192,7 +192,7 @@ def sweep(runtime_dir: Path, is_ours: Callable[[str], bool], users: Collection[i
         if name in running or locks.held(runtime_dir, name) or is_ours(name):
             continue
         end_processes(str(runtime_dir / name), helpers_only=True)
-        clean_up(GuestFolder(runtime_dir / name), name, [], 0, set_ownership=False, cgroups=True, search=True)
+        clean_up(GuestFolder(runtime_dir / name), name, cgroups=True, search=True)
         removed.append(name)
     remove_empty()
     return removed

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..contract import DriverEnv
+from ...config.errors import DeadlineExceeded
+from ..contract import DriverEnv, Itself
 from .folder import GuestFolder
 from .host.ports import Ports
 from .identity import Identity
@@ -27,6 +28,8 @@ from .spawn import spawn
 T = TypeVar("T")
 PREPARE_S = 20.0
 """Seconds for making folders, opening logs and changing owners on a slow file system."""
+CLEAN_S = 0.5
+"""Seconds that a clean-up is waited for; giving a file back takes 0.1 ms where its storage answers (measured)."""
 
 
 STOP_S = 2.0
@@ -83,9 +86,20 @@ class Workshop:
             files=self.options.log_files,
         )
 
-    async def blocking(self, function: Callable[..., Any], /, *args: Any, domain: str = "") -> Any:
-        """Run something short that touches the file system on the pool."""
-        return await self.env.blocking(function, *args, deadline_s=PREPARE_S, domain=domain)
+    async def blocking(
+        self, function: Callable[..., Any], /, *args: Any, domain: str | Itself,
+        undo: Callable[[Any], None] | None = None,
+    ) -> Any:  # fmt: skip
+        """Run something short that touches the file system on a thread, see `DriverEnv.blocking`."""
+        return await self.env.blocking(function, *args, deadline_s=PREPARE_S, domain=domain, undo=undo)
+
+    async def clean_up(self, function: Callable[..., Any], /, *args: Any, uuid: str, what: str) -> Any:
+        """Run a clean-up that touches a guest's storage; where that hangs it goes on by itself, and None comes back."""
+        try:
+            return await self.env.clean_up(function, *args, deadline_s=CLEAN_S, domain=uuid, what=what)
+        except DeadlineExceeded:
+            self.log.warning("%s does not answer: the clean-up after domain %s goes on when it does", what, uuid)
+            return None
 
     def keep(self, uuid: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run something for a domain that goes on when whoever awaits it goes away; `quiet` waits for it."""
@@ -174,6 +188,11 @@ class Workshop:
             if self.identity.drops:
                 with suppress(OSError):  # only what lies inside by path suffers, and says so
                     folder.chmod(0o711)
+
+
+def own_files(uuid: str) -> Itself:
+    """Name what the node keeps of a domain in its own folders, whatever that domain's storage does."""
+    return Itself(f"the node's own files of {uuid}")
 
 
 def close_all(fds: Sequence[int], *sockets: socket.socket) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from ...config.errors import (
     Unsupported,
 )
 from ...config.states import State
-from ..contract import DriverEnv, HypervisorInfo, StartMode, StartRequest, Target
+from ..contract import DriverEnv, HypervisorInfo, Itself, StartMode, StartRequest, Target
 from ..facts import GuestEvent
 from ..tooling.asking import SoftAsking
 from ..tooling.base import NativeGuest, SpawnedCall, ToolDriver
@@ -44,6 +45,8 @@ from .stats import stats_of
 
 HARDWARE = 10
 """virtualHW.version of new definitions: SATA and 16 processors; Workstation 10, Fusion 6 and later run it."""
+
+FOLDER = Itself("the folder of definitions")
 
 
 class VmwareBase(FixedCapabilities, SoftAsking, ToolDriver):
@@ -87,8 +90,9 @@ class VmwareBase(FixedCapabilities, SoftAsking, ToolDriver):
         """List the guests of the folder, and those that run elsewhere."""
         running = await self._running()
         # Found where the list says nothing of them: a guest that is started is listed a moment later
-        found = await self._files(self.library.scan, running)
-        pids = await self._files(_pids, [machine for machine in found if machine.real in _reals(running)])
+        found = await self._files(FOLDER, self.library.scan, running)
+        listed = [machine for machine in found if machine.real in _reals(running)]
+        pids = await self._files(Itself("VMware's processes"), _pids, listed)
         states = await self._states(found)
         self.machines = {machine.uuid: machine for machine in found}
         reals = _reals(running)
@@ -98,7 +102,7 @@ class VmwareBase(FixedCapabilities, SoftAsking, ToolDriver):
         self, machine: Machine, listed: bool, pid: int | None, states: dict[str, tuple[State, str]]
     ) -> NativeGuest:  # fmt: skip
         async def xml() -> str:
-            return str(await self._files(self.library.xml, machine))
+            return str(await self._files(machine.uuid, self.library.xml, machine))
 
         if listed:
             state, reason = (State.PAUSED, "user") if machine.uuid in self.paused else (State.RUNNING, "unknown")
@@ -136,9 +140,10 @@ class VmwareBase(FixedCapabilities, SoftAsking, ToolDriver):
         self._rest_failed = ""
         return {real: POWER[word.lower()] for real, word in zip(wanted, answers, strict=True) if word.lower() in POWER}
 
-    async def _files(self, function: Any, *args: Any, **named: Any) -> Any:
-        """Run a function that blocks on files, on the pool: a share that hangs must not hang the loop."""
-        return await self.env.blocking(lambda: function(*args, **named), deadline_s=self.env.deadlines.query_s)
+    async def _files(self, domain: str | Itself, function: Any, *args: Any, **named: Any) -> Any:
+        """Run a function that blocks on files, on a thread: a share that hangs must not hang the loop."""
+        work = partial(function, *args, **named)
+        return await self.env.blocking(work, deadline_s=self.env.deadlines.query_s, domain=domain)
 
     # ---- definitions
 
@@ -159,7 +164,7 @@ class VmwareBase(FixedCapabilities, SoftAsking, ToolDriver):
             raise ConfigUnsupported(
                 f"{old.path} lies outside of {self.library.folder}", remedy="change it with the program that made it"
             )
-        await self._files(self.library.write, target.uuid, target.name, xml, old, hardware=self._hardware)
+        await self._files(target.uuid, self.library.write, target.uuid, target.name, xml, old, hardware=self._hardware)
         await self.look()
 
     async def undefine(self, target: Target) -> None:
@@ -169,7 +174,7 @@ class VmwareBase(FixedCapabilities, SoftAsking, ToolDriver):
         if guest is not None and guest.active:
             raise OperationInvalid(f"{target.name} runs", remedy="shut it down first")
         if machine is not None:
-            await self._files(self.library.remove, machine)
+            await self._files(machine.uuid, self.library.remove, machine)
             await self.look()
 
     async def get_definition(self, target: Target) -> str:
@@ -178,7 +183,7 @@ class VmwareBase(FixedCapabilities, SoftAsking, ToolDriver):
         Raises:
             NoDomain: there is no such .vmx (any more).
         """
-        return str(await self._files(self.library.xml, await self._machine(target)))
+        return str(await self._files(target.uuid, self.library.xml, await self._machine(target)))
 
     async def _machine(self, target: Target) -> Machine:
         if target.uuid not in self.machines:
@@ -201,11 +206,11 @@ class VmwareBase(FixedCapabilities, SoftAsking, ToolDriver):
         if machine is None:
             write = self.library.write
             self._made.add(target.uuid)
-            await self._files(write, target.uuid, target.name, request.xml, None, hardware=self._hardware)
+            await self._files(target.uuid, write, target.uuid, target.name, request.xml, None, hardware=self._hardware)
             await self.look()
             machine = await self._machine(target)
         request.cancel.check()
-        await self._files(self.library.settle_identity, machine)
+        await self._files(target.uuid, self.library.settle_identity, machine)
         if request.mode is StartMode.RESTORE:
             await self.take_memory(machine, request.source)
         self.paused.discard(target.uuid)
@@ -244,8 +249,9 @@ class VmwareBase(FixedCapabilities, SoftAsking, ToolDriver):
         except OperationInvalid:
             pass  # it is off already
         except DeadlineExceeded:
-            pid = await self._files(process.pid_of, machine.real)
-            if pid is None or not await self._files(process.end, pid, machine.real):
+            ending = Itself(f"the process of {target.uuid}")  # whatever its storage does
+            pid = await self._files(ending, process.pid_of, machine.real)
+            if pid is None or not await self._files(ending, process.end, pid, machine.real):
                 raise
         self.paused.discard(target.uuid)
 
@@ -256,7 +262,7 @@ class VmwareBase(FixedCapabilities, SoftAsking, ToolDriver):
         self._made.discard(target.uuid)
         machine = self.machines.get(target.uuid)
         if made and target.uuid in self.watched and machine is not None:
-            await self._files(self.library.remove, machine)
+            await self._files(machine.uuid, self.library.remove, machine)
             self.machines.pop(target.uuid, None)
 
     async def close(self) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 from ...config.errors import NotFound, Unsupported
 from ...config.states import State
 from ..abilities import SnapshotInfo
-from ..contract import Capability, DriverEnv, Target
+from ..contract import Capability, DriverEnv, Itself, Target
 from ..tooling.base import Watched
 from ..tooling.run import ToolResult
 from . import saving, snapshots, vmrun
 from .base import VmwareBase
 from .library import Machine
 
+NOTES = Itself("our notes of snapshots")
 SAVE_S = 900.0
 """Seconds for writing a guest's memory to a disk: 100 GiB at 120 MB/s."""
 _ALL = frozenset(
@@ -75,7 +76,7 @@ class VmwareDriver(VmwareBase):
             OperationFailed: the memory cannot be written there; it stays beside the .vmx.
         """
         watched = self.running(target)
-        await self._files(saving.refuse_existing, path)
+        await self._files(target.uuid, saving.refuse_existing, path)
         machine = await self._machine(target)
         watched.starting = True  # its end is told when the file is whole, not by a listing that sees it first
         watched.generation += 1
@@ -105,7 +106,7 @@ class VmwareDriver(VmwareBase):
         text = await self.command(target, "listSnapshots", "showTree", deadline_s=self.env.deadlines.query_s)
         tree = vmrun.snapshot_tree(ToolResult(argv=("vmrun", "listSnapshots"), status=0, stdout=text, stderr=""))
         machine = await self._machine(target)
-        found: Sequence[SnapshotInfo] = await self._files(self._notes.described, target.uuid, machine.real, tree)
+        found: Sequence[SnapshotInfo] = await self._files(NOTES, self._notes.described, target.uuid, machine.real, tree)
         return found
 
     async def create_snapshot(
@@ -123,7 +124,7 @@ class VmwareDriver(VmwareBase):
             state=str(watched.state) if watched is not None else "shutoff",
         )  # fmt: skip
         await self.command(target, "snapshot", name, deadline_s=self.env.deadlines.tool_s)
-        await self._files(self._notes.put, target.uuid, note)
+        await self._files(NOTES, self._notes.put, target.uuid, note)
         return await self._snapshot(target, name)
 
     async def _snapshot(self, target: Target, name: str) -> SnapshotInfo:
@@ -170,9 +171,9 @@ class VmwareDriver(VmwareBase):
         """Delete a snapshot; its children stay."""
         snapshots.checked_name(name)
         await self.command(target, "deleteSnapshot", name, deadline_s=self.env.deadlines.tool_s)
-        await self._files(self._notes.drop, target.uuid, name)
+        await self._files(NOTES, self._notes.drop, target.uuid, name)
 
     async def undefine(self, target: Target) -> None:
         """Remove the .vmx, and our notes of its snapshots."""
         await super().undefine(target)
-        await self._files(self._notes.forget, target.uuid)
+        await self._files(NOTES, self._notes.forget, target.uuid)

@@ -110,7 +110,7 @@ def domain_get_info(domain: DomainRef, connection: ConnectionRef | None = None) 
 @call(on=Place.PUBLISHED, priority=Priority.HIGH, permission="domain:read", libvirt=(229,), idempotent=True,
       read_only=True)  # fmt: skip
 def domain_get_control_info(domain: DomainRef, connection: ConnectionRef | None = None) -> ControlInfo:
-    """Return whether the monitor answers: control is ok, job, occupied, unresponsive, quarantined.
+    """Return whether the monitor answers: control is ok, job, occupied, unresponsive, cleaning, quarantined.
 
     Args:
         domain: UUID, or name.

@@ -525,7 +525,7 @@ class DomainCalls:
         *,
         deadline_s: float | None = None,
     ) -> ControlInfo:
-        """Return whether the monitor answers: control is ok, job, occupied, unresponsive, quarantined."""
+        """Return whether the monitor answers: control is ok, job, occupied, unresponsive, cleaning, quarantined."""
         params: dict[str, Any] = {"domain": domain}
         if connection is not None:
             params["connection"] = connection

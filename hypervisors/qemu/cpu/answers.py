@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ....config.errors import InvalidArgument, Unsupported
-from ..emulators import key_of
+from ...contract import Itself
+from ..emulators import emulator_at, key_of
 from ..host_choice import HostChoice
 from ..workshop import Workshop
 from .choosing import Choice, closest, common
@@ -34,7 +35,8 @@ class CpuAnswers:
         Raises:
             ConfigUnsupported: there is no emulator for it.
         """
-        key = await self._shop.blocking(key_of, self._choice.path(None, arch))
+        path = self._choice.path(None, arch)
+        key = await self._shop.blocking(key_of, path, domain=emulator_at(path))
         return [model.name for model in (await self._tables.get(key, "tcg")).named]
 
     async def compare_cpu(self, xml: str) -> dict[str, Any]:
@@ -68,9 +70,10 @@ class CpuAnswers:
         Raises:
             Unsupported: the kernel does not tell its features.
         """
-        key = await self._shop.blocking(key_of, self._choice.path(None, None))
+        path = self._choice.path(None, None)
+        key = await self._shop.blocking(key_of, path, domain=emulator_at(path))
         table = await self._tables.get(key, "tcg")
-        host = (await self._shop.blocking(read_host_cpu)).processor(table.known)
+        host = (await self._shop.blocking(read_host_cpu, domain=Itself("the host's processors"))).processor(table.known)
         if not host.features:
             raise Unsupported("this host's kernel does not tell what its processor can", remedy="ask for an x86 host")
         return table, host

@@ -21,6 +21,7 @@ from cachetools import LRUCache
 
 from ....config.errors import MonitorError, Unsupported
 from ..capabilities import EmulatorKey
+from ..emulators import CACHE
 from ..probe import converse
 from ..qmp import Command, CommandKind, Monitor
 from ..workshop import Workshop
@@ -75,11 +76,11 @@ class ProcessorTables:
     async def _learn(self, key: EmulatorKey, accel: str) -> ProcessorTable:
         stamp = self._stamp(key, accel)
         file = self._folder / (hashlib.sha256(f"{key.path} {accel}".encode()).hexdigest()[:16] + ".cpu.json")
-        stored = await self._shop.blocking(_load, file, stamp)
+        stored = await self._shop.blocking(_load, file, stamp, domain=CACHE)
         if isinstance(stored, ProcessorTable):
             return stored
         found = await self._ask(key, accel)
-        await self._shop.blocking(_save, file, stamp, found)
+        await self._shop.blocking(_save, file, stamp, found, domain=CACHE)
         return found
 
     async def close(self) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 GRACE_S = 3.0
 """Seconds from SIGTERM to SIGKILL: a TPM writes its state in between."""
-END_S = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,15 +100,14 @@ class Helpers:
         self.running.clear()
 
     async def end(self) -> None:
-        """End those that run, and wait until they have."""
+        """End those that run, and wait until they have: one that the kernel holds for as long as it does."""
         self.ending = True
         for helper in self.running:
             if not helper.process.exited.is_set():
                 helper.process.kill(GRACE_S)
         waits: list[Any] = [helper.process.exited.wait() for helper in self.running]
         if waits:
-            with suppress(TimeoutError):  # `_stubborn` has told
-                await asyncio.wait_for(asyncio.gather(*waits), END_S)
+            await asyncio.gather(*waits)
         self.running.clear()
 
     def _ended(self, helper: Helper) -> None:

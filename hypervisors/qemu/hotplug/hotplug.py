@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from ....config.errors import DeadlineExceeded, MonitorError, OperationFailed
 from ...contract import Target
 from .. import live, ownership
+from ..cleanup import give_back
 from ..emulators import Emulators
 from ..guest import Guest
 from ..host.taps import links_of, remove_links
 from ..power import Power
 from ..profile import Profile
 from ..qmp import Command, CommandKind, Monitor
-from ..workshop import Workshop
+from ..workshop import Workshop, own_files
 from . import leftovers
 from .mending import Mending, Note, commands, packed
 from .runner import Runner
@@ -67,13 +68,13 @@ class Hotplugging:
                 plan_attach, xml, device, emulator, str(guest.folder.own), leftovers.top_number(nodes) + 1,
                 tap.fds if tap is not None else None, tap.names if tap is not None else None, size=len(xml),
             )  # fmt: skip
-            owners = await self._owners(plan.files)
+            owners = await self._owners(guest, plan.files)
             await self._shop.env.intend(target.uuid, await self._attach_note(guest, plan, nodes, owners, tap))
             await self._take_files(guest, owners)
             await self._runner.run(guest, monitor, [*(tap.steps() if tap is not None else ()), *plan.steps])
         except BaseException:
             if tap is not None:
-                await asyncio.shield(self._shop.blocking(tap.undo))
+                await asyncio.shield(self._shop.blocking(tap.undo, domain=own_files(guest.target.uuid)))
             raise
         if tap is not None:
             tap.close()
@@ -106,7 +107,9 @@ class Hotplugging:
             return None
         tap = PluggedTap(guest.target.uuid, guest.host.links)
         await self._shop.env.intend(guest.target.uuid, attach_note("", (), 0))
-        await self._shop.blocking(tap.open, *needed, domain=guest.target.uuid)
+        await self._shop.blocking(
+            tap.open, *needed, domain=own_files(guest.target.uuid), undo=lambda _: tap.undo()
+        )
         return tap
 
     async def _emulator(self, xml: str) -> Any:
@@ -114,13 +117,15 @@ class Hotplugging:
 
         return await self._emulators.get(await self._shop.env.pure(emulator_of, xml, size=len(xml)))
 
-    async def _owners(self, files: Sequence[FileUse]) -> list[ownership.Owner]:
+    async def _owners(self, guest: Guest, files: Sequence[FileUse]) -> list[ownership.Owner]:
         """Return whose files must be given to QEMU's user for a device."""
         identity, options = self._shop.identity, self._shop.options
         mine = [file.path for file in files if not file.read_only and file.kind in ("disk", "nvram")]
         if not mine or not identity.drops or not options.set_ownership:
             return []
-        found: list[ownership.Owner] = await self._shop.blocking(ownership.plan, mine, identity.uid)
+        found: list[ownership.Owner] = await self._shop.blocking(
+            ownership.plan, mine, identity.uid, domain=guest.target.uuid
+        )
         return found
 
     async def _take_files(self, guest: Guest, owners: Sequence[ownership.Owner]) -> None:
@@ -130,7 +135,9 @@ class Hotplugging:
         identity = self._shop.identity
         guest.owners += owners
         try:
-            await self._shop.unbroken(self._shop.blocking(ownership.take, owners, identity.uid, identity.gid))
+            await self._shop.unbroken(self._shop.blocking(
+                ownership.take, owners, identity.uid, identity.gid, domain=guest.target.uuid
+            ))  # fmt: skip
         except OSError as error:
             raise OperationFailed(
                 f"{error.filename} cannot be given to {identity.user}: {error.strerror}",
@@ -232,27 +239,30 @@ class Hotplugging:
         await self.give_back(guest, note["files"])
         if note["link"] in guest.host.links:
             guest.host.links.remove(note["link"])
-            for failed in await self._shop.blocking(remove_links, [note["link"]]):
+            for failed in await self._shop.blocking(
+                remove_links, [note["link"]], domain=own_files(guest.target.uuid)
+            ):
                 self._shop.log.warning("after %s of %s: %s", alias, guest.target.name, failed)
         guest.leaving.pop(alias, None)
 
     async def remove_links_but(self, guest: Guest, unwanted: Sequence[str]) -> None:
         """Remove the guest's links that no card of it has: those that were made for one that it did not get."""
         guest.host.links = [link for link in guest.host.links if link not in unwanted]
-        strange = set(await self._shop.blocking(links_of, guest.target.uuid)) - set(guest.host.links)
-        for failed in await self._shop.blocking(remove_links, sorted(strange)):
+        mine = own_files(guest.target.uuid)
+        strange = set(await self._shop.blocking(links_of, guest.target.uuid, domain=mine)) - set(guest.host.links)
+        for failed in await self._shop.blocking(remove_links, sorted(strange), domain=mine):
             self._shop.log.warning("after a card of %s: %s", guest.target.name, failed)
 
     async def give_back(self, guest: Guest, files: Sequence[str]) -> None:
         """Give files back to whom they belonged before the guest got them."""
         if not guest.owners or not files:
             return
-        reals: frozenset[str] = await self._shop.blocking(ownership.reals, files)
+        reals: frozenset[str] = await self._shop.blocking(
+            ownership.reals, files, domain=guest.target.uuid
+        )
         mine = [owner for owner in guest.owners if owner[0] in reals]
         if mine:
-            restoring = self._shop.blocking(ownership.restore, mine, self._shop.identity.uid)
-            for problem in await self._shop.unbroken(restoring):
-                self._shop.log.warning("after a disk of %s: %s", guest.target.name, problem)
+            await self._shop.unbroken(give_back(self._shop, guest.target.uuid, mine))
             guest.owners = [owner for owner in guest.owners if owner not in mine]
 
     # ---- update
@@ -270,7 +280,7 @@ class Hotplugging:
             plan_update, xml, device, emulator, str(guest.folder.own), leftovers.top_number(nodes) + 1, blocks,
             size=len(xml),
         )  # fmt: skip
-        owners = await self._owners(plan.files)
+        owners = await self._owners(guest, plan.files)
         await self._shop.env.intend(target.uuid, {
             "kind": "update", "tray": plan.tray, "node": plan.node, "old": plan.first, "images": plan.images,
             "number": leftovers.top_number(nodes) + 1, "left": list(plan.left), "redo": commands(plan.others),

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from ....config.errors import MonitorError
 from ...contract import Outcome, Target
-from .. import live, ownership
+from .. import live
+from ..cleanup import give_back
 from ..guest import Guest
 from ..host.taps import links_of, remove_links
 from ..qmp import Command, CommandKind, Monitor
-from ..workshop import Workshop
+from ..workshop import Workshop, own_files
 from . import leftovers
 from .runner import Runner
 
@@ -173,9 +174,12 @@ class Mending:
     async def give_back_all(self, target: Target, note: Note) -> None:
         """Give back what was taken for a guest that has ended."""
         owners = [(path, uid, gid) for path, uid, gid in note.get("owners", ())]
-        problems = await self._shop.blocking(ownership.restore, owners, self._shop.identity.uid) if owners else []
+        await give_back(self._shop, target.uuid, owners)
+        problems: list[str] = []
         if note.get("kind") == "attach":
-            problems += await self._shop.blocking(lambda: remove_links(links_of(target.uuid)))
+            problems += await self._shop.blocking(
+                lambda: remove_links(links_of(target.uuid)), domain=own_files(target.uuid)
+            )
         for problem in problems:
             self._shop.log.warning("after a device of %s: %s", target.name, problem)
 

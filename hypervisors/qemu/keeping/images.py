@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ....config.errors import DeadlineExceeded, OperationFailed, OperationInvalid, ToolFailed
+from ...contract import Itself
 from .. import ownership
 from ..argv.options import escape
+from ..cleanup import give_back
 from ..workshop import Workshop
 
 if TYPE_CHECKING:
@@ -123,30 +125,32 @@ class ImageTool:
 
     @asynccontextmanager
     async def hold(
-        self, images: Sequence[Image], intend: Callable[[Sequence[ownership.Owner]], Awaitable[None]]
+        self, uuid: str, images: Sequence[Image], intend: Callable[[Sequence[ownership.Owner]], Awaitable[None]]
     ) -> AsyncIterator[None]:
         """Give the images to QEMU's user for as long as the block runs; `intend` is told before whose they are."""
         shop, identity = self._shop, self._shop.identity
         owners: list[ownership.Owner] = []
         if identity.drops and shop.options.set_ownership:
-            owners = await shop.blocking(ownership.plan, [image.path for image in images], identity.uid)
+            paths = [image.path for image in images]
+            owners = await shop.blocking(ownership.plan, paths, identity.uid, domain=uuid)
         if owners:
             await intend(owners)
         try:
             try:
-                await shop.unbroken(shop.blocking(ownership.take, owners, identity.uid, identity.gid))
+                await shop.unbroken(
+                    shop.blocking(ownership.take, owners, identity.uid, identity.gid, domain=uuid)
+                )
             except OSError as error:
                 raise OperationFailed(f"{error.filename} cannot be given to {identity.user}: {error.strerror}",
                                       remedy="look at its file system") from error  # fmt: skip
             yield
         finally:
-            await self.give_back(owners)
+            await self.give_back(uuid, owners)
 
-    async def give_back(self, owners: Sequence[ownership.Owner]) -> None:
+    async def give_back(self, uuid: str, owners: Sequence[ownership.Owner]) -> None:
         """Give images back to whom they belonged."""
-        restoring = self._shop.blocking(ownership.restore, owners, self._shop.identity.uid)
-        for problem in await self._shop.unbroken(restoring):
-            self._shop.log.warning("after a snapshot: %s", problem)
+        if owners:
+            await self._shop.unbroken(give_back(self._shop, uuid, owners))
 
     async def free(self, images: Sequence[Image]) -> None:
         """Wait until no qemu-img of an earlier node works on the images any more, a while after the node's start.
@@ -195,7 +199,9 @@ class ImageTool:
         identity, remedy = self._shop.identity, "end what uses the image, or look at it with `qemu-img check`"
         if "Permission denied" in result.stderr:
             gids = frozenset((*identity.groups, identity.gid))
-            folder = await self._shop.blocking(ownership.barrier, image.path, identity.uid, gids)
+            folder = await self._shop.blocking(
+                ownership.barrier, image.path, identity.uid, gids, domain=Itself(f"the way to {image.path}")
+            )
             remedy = f"let {identity.user}, as whom QEMU runs, pass {folder or image.path}"
         raise result.failure(remedy)
 

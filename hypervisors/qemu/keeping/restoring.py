@@ -36,11 +36,15 @@ async def open_source(shop: Workshop, request: StartRequest) -> AsyncIterator[So
         yield None
         return
     uuid = request.target.uuid
-    source: Source = await shop.blocking(open_saved, request.source, uuid, domain=uuid)
+    source: Source = await shop.blocking(open_saved, request.source, uuid, domain=uuid, undo=_close)
     try:
         yield source
     finally:
         source.close()
+
+
+def _close(source: Source) -> None:
+    source.close()
 
 
 async def read_definition(definitions: Definitions, request: StartRequest, source: Source | None) -> Domain:

@@ -73,7 +73,9 @@ class Saving:
             await self._shop.env.intend(target.uuid, {
                 "kind": "save", "path": path, "saved_at": description.saved_at, "state": state[0].value,
             })  # fmt: skip
-            file: SavedFile = await self._shop.blocking(SavedFile, path, description, domain=target.uuid)
+            file: SavedFile = await self._shop.blocking(
+                SavedFile, path, description, domain=target.uuid, undo=SavedFile.discard
+            )
         except BaseException:
             guest.keeping = False
             raise
@@ -106,7 +108,7 @@ class Saving:
             await self._end(guest, file.path)
         finally:
             guest.keeping = False
-            await self._shop.blocking(file.close, domain=guest.target.uuid)
+            await self._shop.clean_up(file.close, uuid=guest.target.uuid, what=file.path)
 
     async def _end(self, guest: Guest, path: str) -> None:
         """End the saved guest; its exit is reported before this returns."""
@@ -158,7 +160,7 @@ class Saving:
     async def _go_back(self, guest: Guest, monitor: Monitor, file: SavedFile, state: tuple[State, str]) -> None:
         """Remove the file and let the guest be as it was, as soon as its monitor answers."""
         try:
-            await self._shop.blocking(file.discard)
+            await self._shop.clean_up(file.discard, uuid=guest.target.uuid, what=file.path)
             while not monitor.closed:
                 try:
                     await self._resume(guest, monitor, state[0])

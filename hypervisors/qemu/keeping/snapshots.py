@@ -25,7 +25,7 @@ from .. import ownership
 from ..command import Definitions
 from ..endings import Endings
 from ..guest import Guest
-from ..workshop import Workshop
+from ..workshop import Workshop, own_files
 from .images import FORMAT, Image, ImageTool, check_all_hold, check_capable, foreign, of_definition
 from .live import LiveImages
 from .records import Record, Records, tag_of
@@ -73,7 +73,7 @@ class Snapshotting:
 
     async def forget(self, target: Target) -> None:
         """Forget the records of a domain; its images keep their snapshots."""
-        await self._shop.blocking((await self._load(target)).remove)
+        await self._shop.blocking((await self._load(target)).remove, domain=own_files(target.uuid))
 
     async def create(self, target: Target, name: str, *, description: str, memory: bool) -> SnapshotInfo:
         """Take a snapshot; see the protocol `Snapshots`.
@@ -112,7 +112,9 @@ class Snapshotting:
         return await asyncio.shield(task)
 
     async def _load(self, target: Target) -> Records:
-        records: Records = await self._shop.blocking(Records.load, self._shop.env.state_dir, target.uuid)
+        records: Records = await self._shop.blocking(
+            Records.load, self._shop.env.state_dir, target.uuid, domain=own_files(target.uuid)
+        )
         return records
 
     def _live(self, target: Target) -> LiveImages | None:
@@ -142,7 +144,7 @@ class Snapshotting:
         images = await live.images() if live is not None else await self._still(target)
         check_capable(target.name, images)
         if left is not None:
-            await self._erase(live, images, left.tag, self._intend(target, "create", name))
+            await self._erase(target, live, images, left.tag, self._intend(target, "create", name))
         record = Record(
             name=name, tag=tag_of(name), parent=records.current(), created_at=self._clock(), description=description,
             memory=memory and live is not None, pending=True,
@@ -152,18 +154,18 @@ class Snapshotting:
         intend = self._intend(target, "create", name)
         await intend()
         records.all[name] = record
-        await self._shop.blocking(records.store)
+        await self._shop.blocking(records.store, domain=own_files(target.uuid))
         try:
             if live is None:
-                await self._create_still(images, record.tag, intend)
+                await self._create_still(target, images, record.tag, intend)
             else:
                 await live.create(record.tag, memory=record.memory)
         except BaseException:
             records.all.pop(name)
-            await self._shop.blocking(records.store)
+            await self._shop.blocking(records.store, domain=own_files(target.uuid))
             raise
         records.mark(name)
-        await self._shop.blocking(records.store)
+        await self._shop.blocking(records.store, domain=own_files(target.uuid))
         return records.all[name].info()
 
     def _intend(self, target: Target, action: str, name: str) -> Intent:
@@ -173,8 +175,8 @@ class Snapshotting:
         self._mine.add(target.uuid)
         return Intent(self._shop.env, target.uuid, action, {"kind": "snapshot", "name": name, "state": state})
 
-    async def _create_still(self, images: Sequence[Image], tag: str, intend: Intent) -> None:
-        async with self._tool.hold(images, intend):
+    async def _create_still(self, target: Target, images: Sequence[Image], tag: str, intend: Intent) -> None:
+        async with self._tool.hold(target.uuid, images, intend):
             for image in images:
                 if tag in await self._tool.tags(image):
                     raise foreign(image, tag)
@@ -196,16 +198,18 @@ class Snapshotting:
         images = await live.images() if live is not None else await self._still(target)
         intend = self._intend(target, "delete", name)
         await intend()
-        await self._erase(live, images, record.tag, intend)
+        await self._erase(target, live, images, record.tag, intend)
         records.drop(name)
-        await self._shop.blocking(records.store)
+        await self._shop.blocking(records.store, domain=own_files(target.uuid))
 
-    async def _erase(self, live: LiveImages | None, images: Sequence[Image], tag: str, intend: Intent) -> None:
+    async def _erase(
+        self, target: Target, live: LiveImages | None, images: Sequence[Image], tag: str, intend: Intent
+    ) -> None:
         if live is not None:
             await live.delete(tag)
             return
         mine = [image for image in images if image.format == "qcow2" and image.path]
-        async with self._tool.hold(mine, intend):
+        async with self._tool.hold(target.uuid, mine, intend):
             for image in mine:
                 if tag in await self._tool.tags(image):
                     await self._tool.snapshot(image, "-d", tag)
@@ -232,14 +236,14 @@ class Snapshotting:
         else:
             await self._revert_still(target, record, intend)
         records.mark(name)
-        await self._shop.blocking(records.store)
+        await self._shop.blocking(records.store, domain=own_files(target.uuid))
         if live is not None:
             await live.settled()
 
     async def _revert_still(self, target: Target, record: Record, intend: Intent) -> None:
         images = await self._still(target)
         check_capable(target.name, images)
-        async with self._tool.hold(images, intend):
+        async with self._tool.hold(target.uuid, images, intend):
             held = [replace(image, tags=await self._tool.tags(image)) for image in images]
             check_all_hold(held, target.name, record.name, record.tag)
             intend.action = "revert"
@@ -274,7 +278,7 @@ class Snapshotting:
         images = [image for image in await self._still(target) if image.format == FORMAT and image.path]
         if target.uuid not in self._mine:
             await self._tool.free(images)
-        await self._tool.give_back([(path, uid, gid) for path, uid, gid in note["owners"]])
+        await self._tool.give_back(target.uuid, [(path, uid, gid) for path, uid, gid in note["owners"]])
         return images
 
     async def _mend_create(
@@ -285,20 +289,20 @@ class Snapshotting:
         if record is None or not record.pending:
             return Outcome(done=record is not None)
         intend = self._intend(target, "create", record.name)
-        held = images if live is not None else await self._held(images, intend)
+        held = images if live is not None else await self._held(target, images, intend)
         whole = bool(held) and all(record.tag in image.tags for image in held)
         if whole and not (job and job.get("error")):
             records.mark(record.name)
         else:
-            await self._erase(live, images, record.tag, intend)
+            await self._erase(target, live, images, record.tag, intend)
             records.all.pop(record.name)
-        await self._shop.blocking(records.store)
+        await self._shop.blocking(records.store, domain=own_files(target.uuid))
         if live is not None and note["state"] == State.RUNNING:
             await live.go_on()
         return Outcome(done=record.name in records.all)
 
-    async def _held(self, images: Sequence[Image], intend: Intent) -> list[Image]:
-        async with self._tool.hold(images, intend):
+    async def _held(self, target: Target, images: Sequence[Image], intend: Intent) -> list[Image]:
+        async with self._tool.hold(target.uuid, images, intend):
             return [replace(image, tags=await self._tool.tags(image)) for image in images]
 
     async def _mend_delete(
@@ -308,9 +312,9 @@ class Snapshotting:
         del job
         record = records.all.get(note["name"])
         if record is not None:
-            await self._erase(live, images, record.tag, self._intend(target, "delete", record.name))
+            await self._erase(target, live, images, record.tag, self._intend(target, "delete", record.name))
             records.drop(record.name)
-            await self._shop.blocking(records.store)
+            await self._shop.blocking(records.store, domain=own_files(target.uuid))
         return Outcome(done=True)
 
     async def _mend_revert(
@@ -332,5 +336,5 @@ class Snapshotting:
             failed = f"QEMU could not go back and the guest stays stopped: {job['error']}" if job else ""
             return Outcome(done=record.current, said=failed)
         records.mark(record.name)
-        await self._shop.blocking(records.store)
+        await self._shop.blocking(records.store, domain=own_files(target.uuid))
         return Outcome(done=True)

@@ -68,7 +68,9 @@ def test_a_start_aborted_while_its_definition_is_read_spawns_nothing() -> None:
     supervisor = SimpleNamespace(
         definition=definition, next_id=lambda: 1, driver=SimpleNamespace(start=spawn), services=services,
         log=logging.getLogger("test"), sink_of=lambda entry: None,
-        env=SimpleNamespace(blocking=unmarked, runtime_dir=None),
+        env=SimpleNamespace(
+            blocking=unmarked, runtime_dir=None, left=lambda uuid: "", cleaning=lambda uuid: None
+        ),
     )  # fmt: skip
     entry = SimpleNamespace(uuid="u", owner_version=0, cell=cell, cleaned=0, owner=None, record=None)
     actor: Any = SimpleNamespace(cell=cell, supervisor=supervisor, entry=entry)

@@ -54,10 +54,12 @@ def test_a_start_cleans_up_after_the_guest_before(cleaned: int, expected: list[s
     supervisor = SimpleNamespace(
         definition=definition, next_id=lambda: 1, driver=driver, services=services, log=logging.getLogger("test"),
         sink_of=lambda entry: None,
-        env=SimpleNamespace(blocking=unmarked, runtime_dir=None),
+        env=SimpleNamespace(
+            blocking=unmarked, runtime_dir=None, left=lambda uuid: "", cleaning=lambda uuid: None
+        ),
     )  # fmt: skip
     entry = SimpleNamespace(uuid="u", owner_version=0, cell=cell, cleaned=cleaned, owner=None, record=None)
-    actor: Any = SimpleNamespace(cell=cell, supervisor=supervisor, entry=entry)
+    actor: Any = SimpleNamespace(cell=cell, supervisor=supervisor, entry=entry, home=SimpleNamespace(loop=None))
     with pytest.raises(StartFailed):
         asyncio.run(start(actor, {}, None))
     assert done == expected

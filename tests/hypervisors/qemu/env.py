@@ -4,11 +4,20 @@ import asyncio
 import contextlib
 import logging
 import uuid as uuids
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mechane.hypervisors.contract import CancelFlag, Deadlines, Handle, Started, StartMode, StartRequest, Target
+from mechane.hypervisors.contract import (
+    CancelFlag,
+    Deadlines,
+    Handle,
+    Itself,
+    Started,
+    StartMode,
+    StartRequest,
+    Target,
+)
 from mechane.hypervisors.facts import Exited, Fact, Spawned
 from mechane.hypervisors.qemu.driver import QemuDriver
 from mechane.hypervisors.qemu.strays import is_guest
@@ -46,11 +55,29 @@ class Env:
         self.loop = asyncio.get_running_loop()
         self.xml: dict[str, str] = {}
         self.notes: dict[str, dict[str, Any]] = {}
+        self.tidying: set[asyncio.Task[None]] = set()
         for made in (self.state_dir, self.runtime_dir):
             made.mkdir(mode=0o700, exist_ok=True)
 
-    async def blocking(self, function: Callable[..., T], /, *args: Any, deadline_s: float, domain: str = "") -> T:
+    async def blocking(
+        self, function: Callable[..., T], /, *args: Any, deadline_s: float, domain: str | Itself,
+        undo: Callable[[T], None] | None = None,
+    ) -> T:  # fmt: skip
         return await asyncio.wait_for(asyncio.to_thread(function, *args), deadline_s)
+
+    async def clean_up(
+        self, function: Callable[..., T], /, *args: Any, deadline_s: float, domain: str, what: str
+    ) -> T:
+        return await asyncio.wait_for(asyncio.to_thread(function, *args), deadline_s)
+
+    async def tidy(self, work: Coroutine[Any, Any, None], *, domain: str, what: str, wait_s: float) -> bool:
+        task = asyncio.ensure_future(work)
+        self.tidying.add(task)
+        task.add_done_callback(self.tidying.discard)
+        await asyncio.wait([task], timeout=wait_s)
+        if task.done():
+            task.result()
+        return task.done()
 
     async def pure(self, function: Callable[..., T], /, *args: Any, size: int = 0) -> T:
         return function(*args)

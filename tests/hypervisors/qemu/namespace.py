@@ -27,7 +27,7 @@ def inside_namespace(test: F) -> F:
             test(*args, **kwargs)
             return
         name = os.environ["PYTEST_CURRENT_TEST"].rsplit(" ", 1)[0]
-        again = f"{sys.executable} -m pytest -q -x '{name}'"
+        again = f"{sys.executable} -m pytest -q -x -m \"slow or not slow\" '{name}'"
         script = f"mount -t sysfs sysfs /sys && ip link set lo up && {INSIDE}=$$ {again}"
         done = subprocess.run(
             ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", f"{script}; exit $?"],
