@@ -40,6 +40,8 @@ def test_chosen_firmware_gets_variables_that_go_with_the_definition(short_tmp: P
             await n.destroy(target, facts)
             assert variables.exists()
             await n.driver.undefine(target)
+            assert variables.exists(), "nobody said that they shall go"
+            await n.driver.forget_state(target, ["nvram"])
             assert not variables.exists()
 
     run(body())
