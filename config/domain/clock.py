@@ -50,10 +50,18 @@ class Clock(Element):
     timers: list[Timer] = children("timer", Timer)
 
     def fill(self, filling: Filling) -> None:
-        """The clock shows UTC; a variable one starts without a difference to it."""
+        """The clock shows UTC; a variable one starts without a difference to it.
+
+        A number makes a clock of UTC or local time a variable one (formatdomain, "Time keeping"; libvirt 9.0 writes
+        it back so, and leaves one out where no clock has it).
+        """
         self.offset = self.offset or "utc"
+        if self.offset in ("utc", "localtime") and isinstance(self.adjustment, int):
+            self.offset, self.basis = "variable", self.offset
+        elif self.offset in ("timezone", "absolute"):
+            self.adjustment = None
         if self.offset == "variable":
-            self.adjustment = 0 if self.adjustment is None else self.adjustment
+            self.adjustment = self.adjustment if isinstance(self.adjustment, int) else 0
             self.basis = self.basis or "utc"
 
     def problems(self) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from .options import as_keys
@@ -58,7 +59,8 @@ def _moment(build: Build, offset: str) -> int:
     now = build.resources.clock_base
     if now is None and not build.resources.check_only:
         raise build.refuse(clock, "@adjustment", "the node did not say what time it is")
-    return (now or 0) + (clock.adjustment if isinstance(clock.adjustment, int) else 0)
+    moment = (now or 0) + (clock.adjustment if isinstance(clock.adjustment, int) else 0)
+    return moment + (time.localtime(moment).tm_gmtoff if clock.basis == "localtime" else 0)
 
 
 def as_moment(seconds: int) -> str:
