@@ -52,7 +52,7 @@ TRIED: dict[str, tuple[str, str]] = {
     ),
     "memtune": (
         "<memtune> is dropped in silence",
-        domain("memtune", 44, mib=32, more="<memtune><hard_limit unit='MiB'>512</hard_limit></memtune>"),
+        domain("memtune", 44, mib=32, more="<memtune><soft_limit unit='MiB'>512</soft_limit></memtune>"),
     ),
     "confined": (
         "a foreign <seclabel> is accepted, and the guest runs unconfined",
@@ -193,13 +193,11 @@ CLOCK = (
     .replace("<uuid>", "<uuid>")
 )
 FULL = domain("full", 68, SERIAL + disk("full.qcow2").replace(IMAGES, "/srv/day/small"), os=KERNEL)
-SNAPPED = domain("snapped", 69, SERIAL + disk("snapped.qcow2"), mib=32)
 LIVE_COPIES = domain("copies", 70, SERIAL + card(70) + disk("copies.qcow2") + FREE_PORTS, mib=32)
 
 FILES: dict[str, str] = {
     "clock": CLOCK,
     "full": FULL,
-    "snapped": SNAPPED,
     "copies": LIVE_COPIES,
     **{name: text for name, (_, text) in TRIED.items()},
     "dev-rbd": "<disk type='network' device='disk'><driver name='qemu' type='raw'/>"

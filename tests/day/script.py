@@ -32,6 +32,13 @@ AFFINITY = (
     'if grep -q "CPU 0" $t/comm; then sed -n "s/^Cpus_allowed_list:.//p" $t/status; fi; done'
 )
 
+LOOKS = {
+    "pinned": AFFINITY,
+    "shares": "grep -rqx 512 /sys/fs/cgroup/cpu --include=cpu.shares && echo applied",
+    "memtune": "grep -rqx 536870912 /sys/fs/cgroup/memory --include=memory.soft_limit_in_bytes && echo applied",
+}
+"""What is looked at on the host while a guest runs, by the guest's name."""
+
 
 def files() -> dict[str, str]:
     """Return the files that both hosts have, by path."""

@@ -22,6 +22,8 @@ class Kind(StrEnum):
     """The host loses its power and boots again."""
     UNTIL = "until"
     """The command is run until it prints what is expected, or the deadline has passed."""
+    TRY = "try"
+    """A file is defined and its guest is started: whether a side refuses it at once or at the start is its own way."""
     HOST = "host"
     """Something is done to both hosts that is not the tool's work; it is no step that counts."""
     LOOK = "look"
