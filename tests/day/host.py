@@ -168,8 +168,9 @@ class Host:
 
     def power_cut(self) -> None:
         """End all that runs inside, and begin the next boot."""
-        others = self.sure("sh", "-c", "ps -eo pid,comm").splitlines()[1:]
-        pids = [line.split()[0] for line in others if line.split()[1] not in ("bash", "cat", "ps", "sh")]
+        rows = [line.split(None, 2) for line in self.sure("ps", "-eo", "pid,ppid,comm").splitlines()[1:]]
+        own = ("1", "cat")  # the first process, and what it waits for
+        pids = [pid for pid, parent, name in rows if pid != "1" and name != "ps" and (parent, name) != own]
         if pids:
             self.run("kill", "-9", *pids)
         self.sure("sh", "-c", "find /run /tmp -mindepth 1 -delete 2>/dev/null; mkdir -p /run/lock")
