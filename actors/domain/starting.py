@@ -21,12 +21,14 @@ from ...config.errors import Busy, Cancelled, InvalidArgument, MechaneError, Ope
 from ...config.reach import Guard
 from ...hypervisors.contract import CancelFlag, Capability, Handle, Started, StartMode, StartRequest, Target
 from ..cells import facts
+from ..cells.snapshot import Size
 from ..router.pending import PendingCall
 from ..stores.aio import apply, fetch
 from ..stores.interface import Delete, Operation, Put
 from . import leftovers, reaching
 from .registering import register, unregister
 from .running import acknowledge_run, unmark
+from .sizes import described
 from .stored import OWNER, RUN, StoredOwner, StoredRun
 
 if TYPE_CHECKING:
@@ -160,6 +162,8 @@ async def _spawn(
     started = await leftovers.start_in_time(actor, request)
     native = Capability.NATIVE_DEFINITIONS in actor.supervisor.driver.capabilities  # asked for the live one each time
     live_xml = started.live_xml or ("" if native else xml)
+    if request.mode is StartMode.RESTORE and started.live_xml:  # it has what it was saved with
+        latest = replace(latest, size=asdict(described(started.live_xml)))
     return started, replace(latest, handle=started.handle, live_xml=live_xml)
 
 
@@ -193,7 +197,7 @@ async def _acknowledge(actor: DomainActor, run: StoredRun, started: Started, det
     after = actor.cell.put(
         facts.StartDone(
             incarnation=run.incarnation, id=run.id, state=started.state, reason=started.reason, pid=started.pid,
-            started_at=now, detail=detail,
+            started_at=now, detail=detail, size=Size(**run.size) if run.size else None,
         )
     )  # fmt: skip
     if not after.active or after.incarnation != run.incarnation:
