@@ -77,8 +77,6 @@ class Domain:
     """The file of the last save, and what the guest was then."""
     saving: tuple[Path, Facts] | None = None
     pid: int | None = None
-    grown: bool = False
-    """Whether the guest got processors while it runs: a state saved then is not read again (queues of virtio disks)."""
 
     def device(self, what: str) -> str:
         return DISK.format(extra=self.extra) if what == "disk" else TABLET
@@ -112,7 +110,6 @@ class Worker(threading.Thread):
         """Make one call that is legal now, and remember its acknowledgement."""
         name, after, call = self.draw.choice(self.choices(rpc, domain))
         domain.flight = name, after
-        domain.grown = name == "processor" or (domain.grown and name not in ("start", "restore"))
         try:
             answer = call()
         except RpcError as error:
@@ -183,11 +180,10 @@ class Worker(threading.Thread):
         found: list[Choice] = [
             ("destroy", facts.off(), verb(rpc, domain, "destroy", grace_s=0)),
             ("balloon", replace(facts, live_kib=kib), verb(rpc, domain, "set_memory", memory_kib=kib, live=True)),
+            ("save", facts.off(), self.save(rpc, domain, path)),
         ]
         found += [("unplug" if there else "plug", after,
                    verb(rpc, domain, f"{'detach' if there else 'attach'}_device", **change))] * 3  # fmt: skip
-        if not domain.grown:
-            found.append(("save", facts.off(), self.save(rpc, domain, path)))
         if count > facts.live_vcpus and self.draw.random() < 0.3:
             found.append(("processor", replace(facts, live_vcpus=count),
                           verb(rpc, domain, "set_vcpus", count=count, live=True)))  # fmt: skip

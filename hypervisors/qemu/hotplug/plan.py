@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from ....config.domain.domain import Domain
 from ....config.domain.identity import tag_of
 from ....config.domain.interface import Interface
 from ....config.domain.validation import validate
+from ....config.domain.vcpu import VcpuState, VcpuStates
 from ....config.errors import ConfigUnsupported, OperationInvalid
 from ..argv.interfaces import TAP_TYPES
 from ..argv.needs import Tap, needs
@@ -170,12 +171,28 @@ def plan_detach(xml: str, device: str) -> Removal:
     )  # fmt: skip
 
 
-def with_processors(xml: str, count: int) -> Domain:
-    """Return a live domain with so many processors."""
+def with_processors(xml: str, there: Sequence[int], plugged: Collection[int]) -> Domain:
+    """Return a live domain with these processors.
+
+    Those that were plugged in are marked, as libvirt marks them: a machine that the guest is restored in begins with as
+    many as this one did, since the queues of its virtio devices were counted then, and gets the others plugged in.
+
+    Args:
+        xml: what it was.
+        there: numbers of all that are there.
+        plugged: those of them that were not there from the start.
+    """
     domain = parse(xml)
-    domain.vcpu.current = count if count != domain.vcpu.maximum else None
-    for state in domain.vcpus.vcpus if domain.vcpus is not None else ():
-        state.enabled = (state.id or 0) < count
+    count, maximum = len(there), domain.vcpu.maximum or 1
+    domain.vcpu.current = count if count != maximum else None
+    if domain.vcpus is None and not plugged:
+        return domain
+    order = {number: place for place, number in enumerate(there, 1)}
+    domain.vcpus = VcpuStates(vcpus=[
+        VcpuState(id=number, enabled=number in order, order=order.get(number),
+                  hotpluggable=number in plugged or number not in order)
+        for number in range(maximum)
+    ])  # fmt: skip
     return domain
 
 

@@ -71,7 +71,7 @@ class Processors:
             await self._plugging.run(guest, monitor, steps)
         for number in going:
             await self._plugging.unplug_alias(guest, monitor, name_of(slots[number]))
-        return await self._write(guest, monitor, xml, count)
+        return await self._write(guest, monitor, xml)
 
     async def mend(self, guest: Guest, monitor: Monitor, note: Mapping[str, Any]) -> Outcome:
         """Settle a change of the number of processors that was broken off: what has begun is done to its end.
@@ -89,13 +89,16 @@ class Processors:
                 steps = [_plug(number, slots[number]) for number in free[: note["count"] - there]]
                 await self._plugging.run(guest, monitor, steps)
                 there = note["count"]
-        return Outcome(done=there == note["count"], xml=await self._write(guest, monitor, unpacked(note["xml"]), there))
+        return Outcome(done=there == note["count"], xml=await self._write(guest, monitor, unpacked(note["xml"])))
 
-    async def _write(self, guest: Guest, monitor: Monitor, xml: str, count: int) -> str:
+    async def _write(self, guest: Guest, monitor: Monitor, xml: str) -> str:
         query_s = self._shop.env.deadlines.query_s
         known = await monitor.execute(live.CPUS.name, kind=CommandKind.QUERY, deadline_s=query_s)
         guest.threads = live.threads({live.CPUS.name: known})
-        domain = await self._shop.env.pure(with_processors, xml, count, size=len(xml))
+        slots = in_order(await monitor.execute(SLOTS.name, kind=CommandKind.QUERY, deadline_s=query_s))
+        there = [number for number, slot in enumerate(slots) if "qom-path" in slot]
+        plugged = [number for number in there if name_of(slots[number])]
+        domain = await self._shop.env.pure(with_processors, xml, there, plugged, size=len(xml))
         await self._place(guest, domain)
         return await self._plugging.write(guest, domain, len(xml))
 

@@ -1,6 +1,7 @@
 """Saved guests and snapshots through a node: what clients see, and what a killed node leaves."""
 
 import contextlib
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -27,20 +28,39 @@ def node() -> Iterator[NodeProcess]:
             yield made.start()
 
 
-def define(node: NodeProcess) -> None:
+def define(node: NodeProcess, vcpu: str = "<vcpu>1</vcpu>") -> None:
     disk = node.folder / "a.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(disk), "1M"], check=True)
     nowhere = Path("/nowhere")
     xml = guest_xml("kept", kernel=nowhere, initrd=nowhere, uuid=UUID, disks=[Disk(source=disk, format="qcow2")],
                     boot=False, memory_mib=32)  # fmt: skip
     with node.connect() as rpc:
-        rpc.call("domain.define_xml", xml=xml)
+        rpc.call("domain.define_xml", xml=re.sub("<vcpu.*</vcpu>", vcpu, xml))
 
 
 def state(node: NodeProcess) -> tuple[str, str]:
     with node.connect() as rpc:
         seen = rpc.call("domain.get_info", domain=UUID)
     return seen["state"], seen["reason"]
+
+
+def test_processors_that_came_live_are_saved_and_restored(node: NodeProcess) -> None:
+    """A virtio device has as many queues as its machine began with processors: a restore begins with as many."""
+    define(node, "<vcpu current='1'>4</vcpu>")
+    with node.connect() as rpc:
+        rpc.call("domain.start", domain=UUID)
+        for count in (2, 3):
+            path = str(node.folder / f"saved{count}")
+            rpc.call("domain.set_vcpus", domain=UUID, count=count, live=True)
+            rpc.call("domain.save", domain=UUID, path=path)
+            back = rpc.call("domain.restore", domain=UUID, path=path)
+            assert (back["state"], back["reason"]) == ("running", "restored")
+            assert rpc.call("domain.get_info", domain=UUID)["vcpus"] == count
+            asked = rpc.call("domain.monitor_command", domain=UUID, command='{"execute":"query-cpus-fast"}')
+            assert len(asked["return"] if isinstance(asked, dict) else asked) == count
+            assert "current='1'" in rpc.call("domain.get_xml", domain=UUID, inactive=True)
+        rpc.call("domain.set_vcpus", domain=UUID, count=4, live=True)
+        rpc.call("domain.destroy", domain=UUID, grace_s=0)
 
 
 def test_saved_and_restored(node: NodeProcess) -> None:
