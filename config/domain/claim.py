@@ -27,6 +27,8 @@ class Claim:
     write: bool = False
     detail: str = ""
     """The image's format of a disk, or NEW."""
+    within: str = ""
+    """Digest of the device that it was found in: in another one it is another claim."""
     path: str = ""
     """Of the field: /domain/devices/disk[2]/source/@file."""
     place: tuple[Any, str] | None = None
@@ -35,7 +37,7 @@ class Claim:
     @property
     def key(self) -> Key:
         """What makes it the same claim in another document."""
-        return (self.kind, self.name, self.write, self.detail)
+        return (self.kind, self.name, self.write, f"{self.detail}|{self.within}" if self.within else self.detail)
 
     def put(self, name: str) -> None:
         """Name something else in the model that this was found in."""

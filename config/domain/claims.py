@@ -2,6 +2,8 @@
 
 `claims_of` is complete from the other side: a text of the model that looks like a path and that no maker of
 claiming.py knows becomes a claim of the kind `passthrough`, which no setting allows but the permission of that name.
+A claim of a device belongs to that device as it is: whoever changes what else the device says (the volume of a
+server, the address of a host device, how a folder is served) makes a claim of their own.
 Pure; any thread or the worker process.
 """
 
@@ -10,8 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from ..xml.binding import write
+from ..xml.fields import View
 from ..xml.survey import walk
 from .claim import PASSTHROUGH, Claim
 from .claiming import MAKERS
@@ -27,13 +32,17 @@ HARMLESS = re.compile(
     r"devices/.*/cookies/cookie|devices/.*/@query|vmware:datacenterpath)"
 )
 """Paths of texts that say nothing of the host: what the guest sees, and what is told to a server that is claimed."""
+OF_THE_GUEST = ("alias", "address", "boot", "acpi", "link")
+"""Parts of a device that say nothing of the host, or that the node fills in: they may change."""
 
 
 def claims_of(domain: Domain) -> list[Claim]:
     """Return what a definition names on the host."""
     found: list[Claim] = []
-    if any(field.space is not None and domain.given(field.name) for field in domain.FIELDS):
-        found.append(Claim(kind=PASSTHROUGH, name="options of a hypervisor", path="/domain"))
+    foreign = [field for field in domain.FIELDS if field.space is not None and domain.given(field.name)]
+    for field in foreign:
+        digest = _digest(getattr(domain, field.name))
+        found.append(Claim(kind=PASSTHROUGH, name="options of a hypervisor", path="/domain", within=digest))
     known: set[tuple[int, str]] = set()
     for path, element in walk(domain, "/domain"):
         for claim in _claims(path, element):
@@ -41,7 +50,30 @@ def claims_of(domain: Domain) -> list[Claim]:
             if claim.place is not None:
                 known.add((id(claim.place[0]), claim.place[1]))
     found += _rest(domain, known)
-    return found
+    return _told_apart(domain, found)
+
+
+def _told_apart(domain: Domain, claims: list[Claim]) -> list[Claim]:
+    """Return the claims, those of devices with a digest of the device."""
+    places = {_device_of(claim.path) for claim in claims} - {""}
+    devices = {path: element for path, element in walk(domain, "/domain") if path in places} if places else {}
+    digests = {path: _digest(element) for path, element in devices.items()}
+    return [replace(claim, within=claim.within or digests.get(_device_of(claim.path), "")) for claim in claims]
+
+
+def _device_of(path: str) -> str:
+    """Return the path of the device that a field belongs to, or nothing."""
+    parts = path.split("/", 4)
+    return "/".join(parts[:4]) if len(parts) > 3 and parts[2] == "devices" else ""
+
+
+def _digest(element: Element) -> str:
+    """Return what tells apart what devices say of the host; secrets count for nothing."""
+    plain = element.copy()
+    for name in OF_THE_GUEST:
+        plain.__dict__.pop(name, None)
+    text = write(plain, "device", View(secure=False, live=False))
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def _rest(domain: Domain, known: set[tuple[int, str]]) -> Iterator[Claim]:
