@@ -107,6 +107,8 @@ def settle(claim: Claim, reach: Reach, rules: Rules) -> Place | None:
     except OSError as error:
         if not _named_inside(claim, reach, rules):
             raise refused(claim) from error
+        if rules.live:  # whoever makes that folder may make it a link
+            raise refused(claim, "its folder is not there: make it first") from error
         return None
     try:
         _measure(claim, place, reach, rules)
