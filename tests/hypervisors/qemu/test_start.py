@@ -63,7 +63,8 @@ def test_qemu_is_nobody_of_importance(short_tmp: Path) -> None:
             assert fields["Seccomp"].strip() == "2"
             assert fields["cwd"] == "/"
             assert os.getsid(started.pid) == started.pid
-            assert n.driver._shop.folder_of(target.uuid).path.stat().st_mode & 0o777 == 0o700
+            folder = n.driver._shop.folder_of(target.uuid).path.stat()
+            assert (folder.st_uid, folder.st_mode & 0o777) == (0, 0o710), "QEMU's group passes, and nobody else"
 
     run(body())
 
@@ -176,7 +177,7 @@ def test_a_cancelled_start_leaves_nothing(short_tmp: Path, step: str) -> None:
             assert bool(facts.of(Spawned)) is (step == "spawned")
             assert not facts.of(Exited)
             assert n.guest_folders() == []
-            assert not leftovers(n.env.runtime_dir)
+            await until(lambda: not leftovers(n.env.runtime_dir))  # the emulator may still be probed beside it
             target, _, again = await n.start(uuid=UUID)  # the same guest starts again
             await n.destroy(target, again)
 
