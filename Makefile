@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 COMPILE := $(BIN)/python -m compileall -q __init__.py __main__.py actors config hypervisors protocol
 PYTEST := $(BIN)/python -m pytest -rs
 
-.PHONY: help setup run test lint mypy bench docs deb test-day conformance test-kill test-restores test-soak test-xen fuzz clean
+.PHONY: help setup run test lint mypy bench docs deb test-day conformance test-kill test-restores test-soak test-upgrade test-xen fuzz clean
 
 help: ## show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -76,6 +76,9 @@ conformance: setup ## the contract check for every driver; conversions and comma
 
 test-restores: setup ## restore, move and damage stores under running guests (SEED=1 ROUNDS=300)
 	@$(BIN)/python -m mechane.tests.acceptance.restores $(or $(SEED),1) $(or $(ROUNDS),300)
+
+test-upgrade: setup ## from the first version to this one and back, under 20 running guests (QEMU=14 LXC=6)
+	@$(BIN)/python -m mechane.tests.upgrade $(or $(QEMU),14) $(or $(LXC),6)
 
 test-kill: setup ## kill the node at random moments and at each named point (slow)
 	$(PYTEST) -m "slow and kill"

@@ -51,6 +51,6 @@ def _gid_of(group: str) -> int | None:
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:
-        if group != USUAL_GROUP:
+        if group not in ("", USUAL_GROUP):
             _log.warning("there is no group %r, which the settings name: nobody is let in as its member", group)
         return None

@@ -30,6 +30,10 @@ def parser() -> argparse.ArgumentParser:
         "--connection", action="append", default=[], metavar="URI",
         help="hypervisor connection to open, such as qemu:///system; may be given several times",
     )  # fmt: skip
+    made.add_argument(
+        "--go-back", type=Path, metavar="COPY",
+        help="make a copy of the store in an older format node.db again, with what runs now; see docs/operations.md",
+    )  # fmt: skip
     made.add_argument("--version", action="store_true", help="print the version and end")
     return made
 
@@ -77,6 +81,11 @@ def run(argv: list[str]) -> int:
             connections=words.connection, limits=Limits,
         )  # fmt: skip
         set_up_logging(settings)
+        if words.go_back is not None:
+            from .going_back import go_back
+
+            print(go_back(settings.state_dir, settings.runtime_dir, words.go_back.absolute()))
+            return 0
         return serve(settings)
     except MechaneError as error:
         print(f"mechaned: {error}", file=sys.stderr)

@@ -46,7 +46,7 @@ def prepare(path: Path, clock: Callable[[], float] = time.time) -> sqlite3.Conne
     """
     fresh = _create(path)
     try:
-        version = 0 if fresh else _inspect(path)
+        version = 0 if fresh else inspect(path)
         if 0 < version < schema.NEWEST:
             keep_copy(path, version, clock())
         connection = connect_writer(path)
@@ -106,13 +106,13 @@ def _create(path: Path) -> bool:
         finally:
             os.close(fd)
         if status.st_size == 0:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     except OSError as cause:
         raise os_failure(cause, path, "open") from cause
     return status.st_size == 0
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the folder's entries durable: a synced file whose name is lost is lost too (fsync(2))."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -121,8 +121,13 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def _inspect(path: Path) -> int:
-    """Return the schema version of a file that is ours and not newer than we are."""
+def inspect(path: Path) -> int:
+    """Return the schema version of a file that is ours and not newer than we are.
+
+    Raises:
+        StoreError: it is another program's, or newer.
+        sqlite3.Error: it is damaged.
+    """
     with contextlib.closing(_connect(path, "ro")) as connection:
         connection.execute(schema.LOOK).fetchone()
         (application,) = connection.execute(schema.GET_APPLICATION_ID).fetchone()
@@ -205,7 +210,7 @@ def keep_copy(path: Path, version: int, now: float) -> Path:
         finally:
             os.close(fd)
         part.rename(final)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as cause:
         raise os_failure(cause, final, "write") from cause
     return final

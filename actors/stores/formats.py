@@ -8,6 +8,7 @@ Only what no default can bridge is a new format; config/record.py has the rules.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgpack
@@ -22,6 +23,8 @@ NEWEST = 2
 _SIZE = ("max_memory_kib", "memory_kib", "vcpus", "max_vcpus", "os_type", "type")
 _OWNER = ("node", "incarnation", "held")
 _DOMAIN = ("connection", "name", "title", "autostart")
+_RUN = ("connection", "name", "incarnation", "phase", "id", "handle", "state", "reason", "live_xml", "xml", "size",
+        "title", "autodestroy", "started_at")  # fmt: skip
 
 
 def unpacked(value: bytes, what: str) -> Any:
@@ -68,6 +71,15 @@ def converted(key: str, value: bytes) -> bytes:
         return value
     fresh = upgraded(prefix, data)
     return value if fresh is data else _packed(fresh)
+
+
+def first(prefix: str, data: Mapping[str, Any]) -> bytes:
+    """Return the value in format 1 of a record of the newest format; what format 1 has no place for is left out."""
+    if prefix == OWNER:
+        return _packed((1, *(data[name] for name in _OWNER)))
+    if prefix == DOMAIN:
+        return _packed((1, *(data[name] for name in _DOMAIN), tuple(data["size"][name] for name in _SIZE)))
+    return _packed({"v": 1, **{name: data[name] for name in _RUN}})
 
 
 def _packed(data: Any) -> bytes:

@@ -69,6 +69,7 @@ PUT = (
 )
 PUT_NEW = "INSERT INTO entries (key, version, value) VALUES (?1, 1, ?2) ON CONFLICT (key) DO NOTHING RETURNING version"
 PUT_OVER = "UPDATE entries SET version = version + 1, value = ?2 WHERE key = ?1 AND version = ?3 RETURNING version"
+PUT_AT = "INSERT OR REPLACE INTO entries (key, version, value) VALUES (?1, ?2, ?3)"
 DELETE = "DELETE FROM entries WHERE key = ?1"
 DELETE_OVER = "DELETE FROM entries WHERE key = ?1 AND version = ?2"
 GET_VERSION = "SELECT version FROM entries WHERE key = ?1"
