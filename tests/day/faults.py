@@ -5,7 +5,7 @@ The record of a day's use by others stands behind each; the steps show it by com
 
 from __future__ import annotations
 
-from mechane.tests.day.definitions import AGENT, FREE_PORTS, IMAGES, KERNEL, SERIAL, card, disk, domain
+from mechane.tests.day.definitions import FREE_PORTS, IMAGES, KERNEL, SERIAL, card, disk, domain
 
 COMPANIONS = (
     "<controller type='usb' model='ich9-ehci1'/>"
@@ -132,20 +132,7 @@ TRIED: dict[str, tuple[str, str]] = {
     ),
     "pci-serial": ("<console> copies of a pci serial port", domain("pci-serial", 59, PCI_SERIAL, mib=32)),
     "hvc": ("virtio consoles beside a serial port are called console1", domain("hvc", 60, HVC, mib=32)),
-    "channel": (
-        "a channel's path that a newer libvirt generated",
-        domain(
-            "channel",
-            61,
-            mib=32,
-            devices=SERIAL
-            + AGENT.replace(
-                "<target",
-                "<source mode='bind' path='/run/libvirt/qemu/channel/11-channel/org.qemu.guest_agent.0'/><target",
-            ),
-        ),
-    ),
-    "n" * 250: ("names up to what define takes start", domain("n" * 250, 62, mib=32)),
+    "n" * 245: ("names up to what define takes start", domain("n" * 245, 62, mib=32)),
     "unplugged": (
         "a USB device that is not plugged in",
         domain(
