@@ -37,6 +37,7 @@ from .sound import Audio
 from .storage import BackingStore, Encryption, Mirror, StorageSource
 from .sysinfo import Sysinfo
 from .tpm import TpmBackend
+from .tune import Scheduler
 
 if TYPE_CHECKING:
     from ..xml.binding import Element
@@ -86,6 +87,8 @@ def _mirror(path: str, item: Mirror) -> Iterator[Claim]:
 def _source(path: str, kind: str, source: StorageSource, *, write: bool, image: str | None) -> Iterator[Claim]:
     if image not in FORMATS:
         yield _beyond(path, f"an image of the format {image}")
+    if image == "qcow2" and (kind == "network" or source.hosts or source.slices is not None):
+        yield _beyond(path, "an image whose header lies where nobody looks before QEMU does")
     detail = image or "raw"
     yield from _field(FILE, source, "file", path, write=write, detail=detail)
     yield from _field(DEVICE, source, "dev", path, write=write, detail=detail)
@@ -276,6 +279,11 @@ def _memory(path: str, item: MemoryDevice) -> Iterator[Claim]:
     yield from _field(FILE, item.source, "path", f"{path}/source", write=True)
 
 
+def _scheduler(path: str, item: Scheduler) -> Iterator[Claim]:
+    if item.scheduler in ("fifo", "rr"):
+        yield _beyond(path, f"the scheduler {item.scheduler}, before all other processes of the host")
+
+
 # ---- the boot
 
 
@@ -311,4 +319,5 @@ MAKERS: tuple[tuple[type[Any], Any], ...] = (
     (Filesystem, _filesystem), (Hostdev, _hostdev), (Shmem, _shmem), (Lease, _lease), (Graphics, _graphics),
     (Audio, _audio), (Input, _input), (TpmBackend, _tpm), (MemoryDevice, _memory), (Os, _os), (Loader, _loader),
     (NvramFile, _nvram), (AcpiTable, _table), (Sysinfo, _sysinfo), (Devices, _devices),
+    (Scheduler, _scheduler),
 )  # fmt: skip

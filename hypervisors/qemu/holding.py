@@ -22,6 +22,7 @@ from ...config.reach import Guard, Reach, refused
 from ...config.xml.survey import walk as walk_model
 from ..reach.acting import acting_as
 from ..reach.check import Rules, chain, settle
+from ..reach.images import BadImage, below
 from ..reach.walk import Place
 from .host.undefine import nvram_file
 from .identity import Identity
@@ -119,8 +120,18 @@ def _hold_all(held: Held, guard: Guard, rules: Rules, identity: Identity) -> Non
                 raise _missing(claim)
             continue
         held.places.append(place)
+        if claim.detail == "qcow2" and not claim.path.startswith("/domain/devices/disk") and _over_others(place):
+            raise refused(claim, "only disks may lie over other images")  # no element would hold those
         _hold(held, claim, place, identity)
     _hold_chains(held, guard, rules)
+
+
+def _over_others(place: Place) -> bool:
+    """Tell whether a qcow2 image that is there lies over another one, or is none at all."""
+    try:
+        return place.fd >= 0 and below(place.fd, place.real) is not None
+    except BadImage:
+        return True
 
 
 def _hold(held: Held, claim: Claim, place: Place, identity: Identity) -> None:

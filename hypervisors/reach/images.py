@@ -16,7 +16,8 @@ EXTERNAL_DATA = 1 << 2
 """Bit of the incompatible features: the data lie in another file."""
 HEADER_BYTES = 64 * 1024
 LONGEST_NAME = 1023
-_PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_PROTOCOL = re.compile(r"[^/]*:")
+"""What QEMU takes for a protocol: all before a colon, unless a slash comes first (path_has_protocol of its block.c)."""
 
 
 class BadImage(Exception):

@@ -81,4 +81,7 @@ BOOT = {
     "emulator": ("qemu-system-x86_64", "python3"),
     "emulator by a link": ("/usr/bin/qemu-system-x86_64", "{images}/qemu-system-x86_64"),
     "partition": ("<features>", "<resource><partition>/other</partition></resource><features>"),
+    "real time": ("<features>", "<cputune><vcpusched vcpus='0' scheduler='fifo' priority='99'/></cputune><features>"),
+    "io throttling of a device": ("<features>", "<blkiotune><device><path>/dev/vda</path><weight>100</weight></device>"
+                                  "</blkiotune><features>"),
 }  # fmt: skip

@@ -77,6 +77,21 @@ def test_an_administrators_devices_start_beside_those_of_a_limited_client(host: 
     assert host.started() == ""
 
 
+def test_what_an_administrator_adds_to_a_limited_definition_starts(host: Host) -> None:
+    elsewhere = host.private / "root.raw"
+    elsewhere.write_bytes(bytes(1 << 20))
+    assert host.defined(RAW.format(host.image("a.raw"), "vda", "raw", "")) == ""
+    devices = (
+        RAW.format(elsewhere, "vdb", "raw", ""), SWAPS["shared memory"][0],
+        f"<serial type='file'><source path='{host.private}/said'/></serial>",
+        f"<filesystem type='mount'><source dir='{host.private}'/><target dir='x'/></filesystem>",
+    )  # fmt: skip
+    for device in devices:
+        host.root("attach_device", domain="web-1", device=device, config=True)
+    assert host.started() == ""
+    host.stop()
+
+
 def test_a_running_guest_gets_nothing_from_a_folder_that_is_not_there_yet(host: Host) -> None:
     """Whoever makes it then may make it a link."""
     theirs = host.images / "theirs"

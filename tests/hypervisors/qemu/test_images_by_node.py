@@ -1,0 +1,66 @@
+"""Images whose header QEMU finds elsewhere than the node looks lead a limited client nowhere."""
+
+import os
+import subprocess
+
+import pytest
+
+from mechane.tests.hypervisors.qemu.outside import RAW
+from mechane.tests.hypervisors.qemu.test_reach_by_node import Host, host
+
+__all__ = ["host"]
+pytestmark = [
+    pytest.mark.qemu, pytest.mark.root, pytest.mark.timeout(120),
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it calls as another user"),
+]  # fmt: skip
+SLICE = 1 << 20
+SLICED = (
+    "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{0}'><slices>"
+    "<slice type='storage' offset='{1}' size='{2}'/></slices></source><target dev='vda' bus='virtio'/></disk>"
+)
+SERVED = (
+    "<disk type='network'><driver name='qemu' type='{0}'/><source protocol='nbd' name='x'><host name='192.0.2.7'/>"
+    "</source><target dev='vdb' bus='virtio'/></disk>"
+)
+
+
+def test_a_slice_of_an_image_has_a_header_that_nobody_looked_at(host: Host) -> None:
+    theirs = host.private / "theirs.raw"
+    theirs.write_bytes(b"theirs".ljust(1 << 20, b"\0"))
+    image, inner = host.image("a.qcow2", f="qcow2"), host.images / "inner.qcow2"
+    create = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", f"data_file={theirs},data_file_raw=on", str(inner), "1M"]
+    subprocess.run(create, check=True, timeout=30)
+    with image.open("r+b") as file:
+        file.seek(SLICE)
+        file.write(inner.read_bytes())
+    size = image.stat().st_size - SLICE
+    assert host.defined(SLICED.format(image, SLICE, size)) == "permission_denied"
+    assert host.defined(SLICED.format(image, SLICE, size).replace("qcow2'/>", "raw'/>")) == ""
+
+
+@pytest.mark.parametrize(("image", "said"), [("qcow2", "permission_denied"), ("raw", "")])
+def test_an_image_on_a_server_is_raw(host: Host, image: str, said: str) -> None:
+    """What its header would say nobody can look at before QEMU does."""
+    host.node.stop()
+    host.node.settings += 'hosts = ["192.0.2.7"]\n'
+    host.node.start()
+    assert host.defined(SERVED.format(image)) == said
+
+
+def test_a_name_with_a_protocol_is_no_file(host: Host) -> None:
+    path = host.images / "host_device:" / "dev" / "null"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes(1 << 20))
+    image = host.image("a.qcow2", f="qcow2")
+    subprocess.run(["qemu-img", "rebase", "-u", "-f", "qcow2", "-b", "host_device:/dev/null", "-F", "raw", str(image)],
+                   check=True, timeout=30)  # fmt: skip
+    assert host.defined(RAW.format(image, "vda", "qcow2", "")) == "permission_denied"
+
+
+def test_firmware_lies_over_no_other_image(host: Host) -> None:
+    base, top = host.image("base.qcow2", f="qcow2"), host.image("top.qcow2", f="qcow2", b="base.qcow2", F="qcow2")
+    base.chmod(0o644)
+    top.chmod(0o644)
+    loader = f"<loader readonly='yes' type='pflash' format='qcow2'>{top}</loader>"
+    assert host.defined("", ("</type>", f"</type>{loader}")) == ""
+    assert host.started().startswith("permission_denied")
