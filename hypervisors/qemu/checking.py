@@ -1,12 +1,17 @@
 """Whether a definition can be built, and what it is once all that it leaves open is worked out.
 
-Nothing is run and no file is opened: whether the host has what a definition names shows at its start.
+No file is opened: whether the host has what a definition names shows at its start. An emulator that is not known yet
+is probed, once for each build, so that the first definition on a new node is filled in as all later ones are.
 """
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ...config.errors import MechaneError
+from ...config.reach import is_emulator
 from ..contract import Target
 from .command import Definitions, check_and_fill, fill_model
 from .emulation import accelerator_of, default_emulator
@@ -18,8 +23,12 @@ if TYPE_CHECKING:
     from .argv.records import Emulator, Resources
 
 
+PROBE_S = 5.0
+"""Seconds that a definition waits for the probe of its emulator (0.1 to 0.3 s on an idle machine)."""
+
+
 class Checker:
-    """Checks definitions of one connection, where their emulator is known already. Loop's thread."""
+    """Checks definitions of one connection. Loop's thread."""
 
     def __init__(self, shop: Workshop, emulators: Emulators, definitions: Definitions) -> None:
         self._shop = shop
@@ -51,8 +60,17 @@ class Checker:
         return fill_model(domain, emulator, self._resources(target, domain))
 
     async def _emulator(self, domain: Domain) -> Emulator | None:
+        """Return what the emulator can do; None where it is not to be probed or cannot be: its start says why.
+
+        Whether the client may name it was asked before.
+        """
         named = domain.devices.emulator
-        return await self._emulators.remembered(named or default_emulator(domain), named=bool(named))
+        path = named or default_emulator(domain)
+        found = await self._emulators.remembered(path, named=bool(named))
+        if found is None and is_emulator(path, self._shop.options.emulator_dirs):
+            with suppress(MechaneError, TimeoutError):
+                found = await asyncio.wait_for(self._emulators.get(path), PROBE_S)
+        return found
 
     def _resources(self, target: Target, domain: Domain) -> Resources:
         from .argv.records import Resources
