@@ -3,6 +3,8 @@
 The rules that every stored record keeps (the store's values, handles, marks, heads of saved states):
 
 - A record is a map; one key of it (`format`, in handles `version`) holds the format's number.
+- Files of the first version that had no number are of format 1, and stay without one where that version refuses
+  keys that it does not know: one can go back to it.
 - A field that is added later has a default and needs no new number: older versions keep what they do not
   know and write it back, newer ones take the default where it is missing.
 - The number grows only when older versions must not read a record any more; then `upgraded` of who reads it
@@ -14,7 +16,7 @@ To add a field to a record class: write `name: type = default` into the class; n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import lru_cache
 from types import UnionType
 from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
@@ -48,6 +50,25 @@ def checked(data: Any, newest: int, what: str, *, key: str = FORMAT) -> dict[str
             remedy="run the newer mechane that wrote it", format=number,
         )  # fmt: skip
     return data
+
+
+def known(kind: Any, values: Mapping[str, Any], *others: str) -> dict[str, Any]:
+    """Return the arguments of a dataclass with a field `kept` from a map: its own fields, and what it does not know.
+
+    Args:
+        kind: the dataclass.
+        values: the map that was read.
+        others: keys that are neither, such as that of the format's number.
+    """
+    names = {item.name for item in fields(kind)} - {KEPT}
+    kept = {name: value for name, value in values.items() if name not in names and name not in others}
+    return {**{name: value for name, value in values.items() if name in names}, KEPT: kept}
+
+
+def mapped(record: Any) -> dict[str, Any]:
+    """Return the map of such a dataclass: what it kept, then its own fields."""
+    own = asdict(record)
+    return {**own.pop(KEPT), **own}
 
 
 class Record:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgpack
 
-from ...config.errors import MechaneError
+from ...config.errors import MechaneError, StoreError
 from .stored import StoredRun
 
 HEAD = b"mechane mark\n"
@@ -65,8 +65,13 @@ def remove(runtime_dir: Path, uuid: str, start: str | None = None) -> None:
         start: remove only the mark of this start; None: whichever there is.
     """
     path = runtime_dir / uuid
-    if start is not None and (kept := read(runtime_dir, uuid)) is not None and kept.start != start:
-        return
+    if start is not None:
+        try:
+            kept = read(runtime_dir, uuid)
+        except StoreError:
+            return  # a newer version's, of another start
+        if kept is not None and kept.start != start:
+            return
     with suppress(OSError):  # there is none
         (path / FILE).unlink()
     with suppress(OSError):  # there is more in it, or nothing at all
@@ -74,7 +79,11 @@ def remove(runtime_dir: Path, uuid: str, start: str | None = None) -> None:
 
 
 def read(runtime_dir: Path, uuid: str) -> StoredRun | None:
-    """Return what a guest's mark tells; None where there is none, a damaged one, or one that others could write."""
+    """Return what a guest's mark tells; None where there is none, a damaged one, or one that others could write.
+
+    Raises:
+        StoreError: a newer version wrote it; it is left alone.
+    """
     try:
         folder = os.open(runtime_dir / uuid, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -102,21 +111,28 @@ def _checked(raw: bytes, uuid: str) -> StoredRun | None:
         return None
     try:
         run = StoredRun.unpack(body)
-    except MechaneError:
-        return None  # of a newer version: the store's record says so, or the guest is shown as found
+    except MechaneError as error:
+        if isinstance(error, StoreError) and "format" in error.details:
+            raise  # of a newer version
+        return None  # the guest is found by its folder
     if run.kept.get("uuid") != uuid or run.phase != "running":
         return None  # the folder was put in another's place
     return run
 
 
-def read_all(runtime_dir: Path) -> dict[str, StoredRun]:
-    """Return the marks of all guests of a connection, by UUID."""
-    found = {}
+def read_all(runtime_dir: Path) -> tuple[dict[str, StoredRun], dict[str, StoreError]]:
+    """Return the marks of all guests of a connection, by UUID, and why those of newer versions cannot be read."""
+    found, newer = {}, {}
     with suppress(OSError):  # no guest was ever started
         for entry in os.scandir(runtime_dir):
-            if len(entry.name) == UUID_LENGTH and (run := read(runtime_dir, entry.name)) is not None:
+            try:
+                run = read(runtime_dir, entry.name) if len(entry.name) == UUID_LENGTH else None
+            except StoreError as error:
+                newer[entry.name] = error
+                continue
+            if run is not None:
                 found[entry.name] = run
-    return found
+    return found, newer
 
 
 def stronger(stored: StoredRun | None, mark: StoredRun | None) -> StoredRun | None:

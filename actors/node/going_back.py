@@ -113,9 +113,14 @@ def _running(rows: Rows, runtime_dir: Path) -> dict[str, StoredRun]:
     if unsettled:
         raise StoreError(f"not settled: {', '.join(sorted(unsettled)[:5])}", remedy="start this version once more "
                          "until nothing is under way, stop it, and try again")  # fmt: skip
-    told = {uuid: mark for folder in _connections(runtime_dir) for uuid, mark in marks.read_all(folder).items()}
-    found = {uuid: marks.stronger(stored.get(uuid), told.get(uuid)) for uuid in {*stored, *told}}
-    return {uuid: run for uuid, run in found.items() if run is not None}
+    told: dict[str, StoredRun] = {}
+    for folder in _connections(runtime_dir):
+        found, newer = marks.read_all(folder)
+        for unread in newer.values():
+            raise unread
+        told |= found
+    strongest = {uuid: marks.stronger(stored.get(uuid), told.get(uuid)) for uuid in {*stored, *told}}
+    return {uuid: run for uuid, run in strongest.items() if run is not None}
 
 
 def _connections(runtime_dir: Path) -> list[Path]:

@@ -49,6 +49,8 @@ class Kept:
     run: StoredRun | None = None
     mark: StoredRun | None = None
     bad: list[str] = field(default_factory=list)
+    connection: str = ""
+    """Where a mark lies that cannot be read."""
 
     def take(self, kind: type[Any], key: str, value: bytes, version: int) -> None:
         """Read a record of the store."""
@@ -59,8 +61,7 @@ class Kept:
         try:
             record = kind.unpack(value)
         except MechaneError as error:
-            self.bad.append(f"{key}: {error.message}")
-            _log.error("%s is quarantined, and nothing of it is touched: %s: %s", self.uuid, key, error)
+            self.refuse(key, error)
             return
         if isinstance(record, StoredDomain):
             self.domain = record
@@ -68,6 +69,11 @@ class Kept:
             self.owner = record
         elif isinstance(record, StoredRun):
             self.run = record
+
+    def refuse(self, key: str, error: MechaneError) -> None:
+        """Note that a record cannot be read."""
+        self.bad.append(f"{key}: {error.message}")
+        _log.error("%s is quarantined, and nothing of it is touched: %s: %s", self.uuid, key, error)
 
     @property
     def strongest(self) -> StoredRun | None:
@@ -100,9 +106,13 @@ def load(services: Services, supervisors: Mapping[str, Any]) -> Loaded:
             uuid = entry.key[len(prefix) :]
             of(uuid).take(kind, entry.key, entry.value, entry.version)
     for uri, supervisor in supervisors.items():
-        for uuid, mark in marks.read_all(supervisor.env.runtime_dir).items():
+        told, newer = marks.read_all(supervisor.env.runtime_dir)
+        for uuid, mark in told.items():
             if mark.connection == uri:
                 of(uuid).mark = mark
+        for uuid, error in newer.items():
+            of(uuid).refuse(f"{RUN}{uuid} (its mark)", error)
+            of(uuid).connection = uri
     names: set[tuple[str, str]] = set()
     for one in sorted(kept.values(), key=lambda each: each.version == 0):  # who has a definition has its name
         _take(services, supervisors, loaded, one, names)
@@ -150,7 +160,7 @@ def _described(
         return StoredDomain(connection=run.connection, name=run.name, title=run.title)
     if not kept.bad:
         return None
-    name, connection = kept.uuid, next(iter(supervisors), "")
+    name, connection = kept.uuid, kept.connection or next(iter(supervisors), "")
     for entry in services.definitions.list(XML + kept.uuid):
         found = _NAME.search(entry.value)
         name = unescape(found[1].decode(errors="replace")) if found else name

@@ -10,15 +10,20 @@ import ctypes
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from ...config.errors import NotFound, OperationFailed
+from ...config.errors import NotFound, OperationFailed, StoreError
+from ...config.record import FORMAT, checked, known, mapped
 from ..tooling.target import replace_file
 from .folders import CONFIG, SIDECAR
 
 INDEX = "index.json"
+NEWEST = 1
+"""Format of the index; one without a number is of the first."""
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 """rename(2), linux/fs.h."""
 
@@ -34,6 +39,8 @@ class Copy:
     parent: str = ""
     description: str = ""
     created_at: float = 0.0
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that only other versions know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +51,7 @@ class Index:
     current: str = ""
     made: int = field(default=0)
     """How many there ever were: folders are numbered, for names need not be names of files."""
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, name: str) -> Copy:
         """Return a snapshot.
@@ -72,14 +80,18 @@ def load(folder: Path) -> Index:
     """Return the index of a container's snapshots.
 
     Raises:
-        OperationFailed: it is damaged.
+        OperationFailed: it is damaged, or a newer version wrote it; it is left alone then.
     """
     try:
         said = json.loads((folder / INDEX).read_text())
-        return Index(copies=tuple(Copy(**each) for each in said["copies"]), current=said["current"], made=said["made"])
+        said = checked({FORMAT: 1, **said}, NEWEST, str(folder / INDEX))
+        copies = tuple(Copy(**known(Copy, each)) for each in said["copies"])
+        return Index(**{**known(Index, said, FORMAT), "copies": copies})
     except FileNotFoundError:
         return Index()
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except StoreError as error:
+        raise OperationFailed(error.message, remedy=error.remedy) from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise OperationFailed(f"cannot read {folder / INDEX}: {error}", remedy="mend it by hand") from error
 
 
@@ -91,10 +103,14 @@ def store(folder: Path, index: Index) -> None:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace_file(folder / INDEX, json.dumps(asdict(index)).encode())
+        replace_file(folder / INDEX, json.dumps(_mapped(index)).encode())
     except OSError as error:
         raise OperationFailed(f"cannot write {folder}: {error}", remedy="make room or mend permissions") from error
     tidy(folder, index)
+
+
+def _mapped(index: Index) -> dict[str, Any]:
+    return {**mapped(replace(index, copies=())), FORMAT: NEWEST, "copies": [mapped(copy) for copy in index.copies]}
 
 
 def tidy(folder: Path, index: Index) -> None:

@@ -142,6 +142,8 @@ def definition_of(place: Place) -> str:
     except OSError as error:
         raise OperationFailed(f"cannot read {place.folder}: {error}", remedy="look at its permissions") from error
     sidecar = folders.read_sidecar(place.folder)
+    if sidecar is not None:
+        sidecar.check(place.folder)
     if sidecar is not None and sidecar.digest == folders.digest_of(config):
         return sidecar.xml
     return from_native(config, place.name, uuid=place.uuid, load=load)

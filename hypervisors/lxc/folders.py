@@ -11,18 +11,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from ...config.errors import OperationFailed
+from ...config.errors import OperationFailed, StoreError
+from ...config.record import FORMAT, checked, known, mapped
 from ..tooling.identity import Identities
 from ..tooling.target import replace_file
 
 CONFIG = "config"
 SIDECAR = "mechane.json"
 REMOVED = "config.undefined"
+NEWEST = 1
+"""Format of what lies beside a configuration. It has a number from 2 on only: the first version refuses keys that it
+does not know. `uuid` and `transient` stay what they are in every format, so that a container is itself for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,19 @@ class Sidecar:
     xml: str
     digest: str
     transient: bool = False
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that only other versions know."""
+
+    def check(self, folder: Path) -> None:
+        """Demand that this version may read all of it and write over it.
+
+        Raises:
+            OperationFailed: a newer version wrote it.
+        """
+        try:
+            checked({FORMAT: 1, **self.kept}, NEWEST, str(folder / SIDECAR))
+        except StoreError as error:
+            raise OperationFailed(error.message, remedy=error.remedy, path=str(folder / SIDECAR)) from error
 
 
 class Folders:
@@ -109,9 +127,10 @@ class Folders:
 
 
 def read_sidecar(folder: Path) -> Sidecar | None:
-    """Return what lies beside a configuration; None where nothing does, or half of it."""
-    with suppress(OSError, ValueError, TypeError):
-        return Sidecar(**json.loads((folder / SIDECAR).read_text()))
+    """Return what lies beside a configuration, of any version; None where nothing does, or half of it."""
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        values: dict[str, Any] = json.loads((folder / SIDECAR).read_text())
+        return Sidecar(**known(Sidecar, {"xml": "", "digest": "", **values}))
     return None
 
 
@@ -124,9 +143,14 @@ def write(folder: Path, config: str, uuid: str, xml: str, *, transient: bool = F
     """Write a definition; LXC's configuration first, for its digest tells whether the rest belongs to it.
 
     Raises:
-        OperationFailed: it could not be written.
+        OperationFailed: it could not be written, or a newer version wrote what is there.
     """
-    sidecar = {"uuid": uuid, "xml": xml, "digest": digest_of(config), "transient": transient}
+    before = read_sidecar(folder)
+    kept: Mapping[str, Any] = {}
+    if before is not None and before.uuid == uuid:
+        before.check(folder)
+        kept = before.kept
+    sidecar = mapped(Sidecar(uuid=uuid, xml=xml, digest=digest_of(config), transient=transient, kept=kept))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(folder / CONFIG, config.encode())

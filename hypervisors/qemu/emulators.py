@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from cachetools import LRUCache, TTLCache
 
 from ...config.errors import ConfigUnsupported
 from ..contract import Itself
+from . import caches
 from .capabilities import EmulatorCapabilities, EmulatorKey
 from .probe import probe
 from .workshop import Workshop
@@ -133,9 +132,9 @@ class Emulators:
 
 
 def _load(file: Path, key: EmulatorKey) -> EmulatorCapabilities | None:
-    with suppress(OSError, ValueError, KeyError, TypeError):  # missing, damaged or older: probe again
-        values = json.loads(file.read_bytes())
-        if values["format"] == FORMAT:
+    with suppress(ValueError, KeyError, TypeError, AttributeError):  # damaged: probe again
+        values = caches.read(file, FORMAT)
+        if values is not None:
             found = EmulatorCapabilities.from_map(values["capabilities"])
             if found.key == key:
                 return found
@@ -143,8 +142,4 @@ def _load(file: Path, key: EmulatorKey) -> EmulatorCapabilities | None:
 
 
 def _save(file: Path, found: EmulatorCapabilities) -> None:
-    with suppress(OSError):  # a cache: the next node probes again
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = file.with_suffix(f".{os.getpid()}.new")
-        fresh.write_text(json.dumps({"format": FORMAT, "capabilities": found.to_map()}))
-        fresh.replace(file)
+    caches.write(file, FORMAT, {"capabilities": found.to_map()})

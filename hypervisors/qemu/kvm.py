@@ -14,7 +14,6 @@ opens by /proc/self/fd: nothing on disk, and no folder that QEMU's user could no
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from ...config.errors import ConfigUnsupported, MechaneError
 from ..contract import Itself
+from . import caches
 from .capabilities import EmulatorKey
 from .emulators import CACHE, emulator_at, key_of
 from .probe import SANDBOX, TemporaryRun
@@ -34,6 +34,8 @@ PROVEN = 0x10 * 2 + 1
 CPU_BUDGET_NS = 1_500_000_000
 """Processor time after which the guest spins; even under TCG the whole probe takes 0.3 s (measured)."""
 LOOK_S = 0.05
+FORMAT = 1
+"""Of the file that keeps verdicts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,15 +143,12 @@ class KvmProbe:
 
 
 def _load(file: Path, stamp: list[object]) -> Verdict | None:
-    with suppress(OSError, ValueError, KeyError, TypeError):  # missing, damaged or of another boot: probe again
-        values = json.loads(file.read_bytes())
-        if values["stamp"] == stamp:
+    with suppress(KeyError, TypeError):  # damaged: probe again
+        values = caches.read(file, FORMAT)
+        if values is not None and values["stamp"] == stamp:
             return Verdict(**values["verdict"])
     return None
 
 
 def _save(file: Path, stamp: list[object], verdict: Verdict) -> None:
-    with suppress(OSError):  # a cache: the next node probes again
-        fresh = file.with_suffix(f".{os.getpid()}.new")
-        fresh.write_text(json.dumps({"stamp": stamp, "verdict": asdict(verdict)}))
-        fresh.replace(file)
+    caches.write(file, FORMAT, {"stamp": stamp, "verdict": asdict(verdict)})

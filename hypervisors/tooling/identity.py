@@ -6,8 +6,13 @@ import json
 import uuid as uuids
 from pathlib import Path
 
-from ...config.errors import OperationFailed
+from ...config.errors import OperationFailed, StoreError
+from ...config.record import FORMAT, checked
 from .target import replace_file
+
+NEWEST = 1
+"""Format of the table: name -> UUID. The number, which no UUID is, is written from 2 on: the first version takes every
+key for a name."""
 
 
 class Identities:
@@ -25,14 +30,19 @@ class Identities:
             space: what names are unique in: the connection's URI.
 
         Raises:
-            OperationFailed: the file cannot be read or is damaged.
+            OperationFailed: the file cannot be read, is damaged, or a newer version wrote it.
         """
         self._path = path
         self._space = space
         self._uuids: dict[str, str] = {}
         try:
             if path.exists():
-                self._uuids = {str(name): str(uuid) for name, uuid in json.loads(path.read_text()).items()}
+                table = json.loads(path.read_text())
+                if isinstance(table.get(FORMAT), int):
+                    checked(table, NEWEST, str(path))
+                self._uuids = {str(name): str(uuid) for name, uuid in table.items()}
+        except StoreError as error:
+            raise OperationFailed(error.message, remedy=error.remedy) from error
         except (OSError, ValueError, AttributeError) as error:
             raise OperationFailed(
                 f"cannot read {path}: {error}", remedy="mend or remove it: bound UUIDs are then made anew"

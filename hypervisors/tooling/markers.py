@@ -8,6 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...config.record import FORMAT
+
+NEWEST = 1
+"""Format of a mark; one without a number is of the first. Name and native id stay what they are in all formats."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
@@ -27,7 +32,7 @@ class Markers:
     def put(self, mark: Mark) -> None:
         """Write a mark. Raises OSError."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        text = json.dumps({"name": mark.name, "native_id": mark.native_id})
+        text = json.dumps({"name": mark.name, "native_id": mark.native_id, FORMAT: NEWEST})
         fresh = self._folder / f".{mark.uuid}"
         fresh.write_text(text)
         fresh.rename(self._folder / mark.uuid)

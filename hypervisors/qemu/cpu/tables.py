@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -20,6 +18,7 @@ from typing import Any
 from cachetools import LRUCache
 
 from ....config.errors import MonitorError, Unsupported
+from .. import caches
 from ..capabilities import EmulatorKey
 from ..emulators import CACHE
 from ..probe import converse
@@ -152,16 +151,12 @@ def _features(properties: Mapping[str, Any], values: Iterable[bool] = (True,)) -
 
 
 def _load(file: Path, stamp: list[Any]) -> ProcessorTable | None:
-    with suppress(OSError, ValueError, KeyError, TypeError):  # missing, damaged or older: ask again
-        values = json.loads(file.read_bytes())
-        if values["stamp"] == stamp:
+    with suppress(ValueError, KeyError, TypeError, AttributeError):  # damaged: ask again
+        values = caches.read(file, FORMAT)
+        if values is not None and values["stamp"] == stamp:
             return ProcessorTable.from_map(values["table"])
     return None
 
 
 def _save(file: Path, stamp: list[Any], table: ProcessorTable) -> None:
-    with suppress(OSError):  # a cache: the next node asks again
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = file.with_suffix(f".{os.getpid()}.new")
-        fresh.write_text(json.dumps({"stamp": stamp, "table": table.to_map()}))
-        fresh.replace(file)
+    caches.write(file, FORMAT, {"stamp": stamp, "table": table.to_map()})

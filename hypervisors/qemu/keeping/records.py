@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from ....config.errors import Conflict, NotFound, OperationFailed
+from ....config.errors import Conflict, NotFound, OperationFailed, StoreError
+from ....config.record import checked, known, mapped
 from ...abilities import SnapshotInfo
 
 VERSION = 1
@@ -35,6 +37,8 @@ class Record:
     memory: bool = False
     pending: bool = False
     devices: tuple[str, ...] = ()
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that only other versions know."""
 
     def info(self) -> SnapshotInfo:
         """Return what the call shows."""
@@ -49,11 +53,16 @@ def tag_of(name: str) -> str:
     return f"mechane-{name}" if name.isdigit() else name
 
 
+def _record(item: Mapping[str, Any]) -> Record:
+    return Record(**{**known(Record, item), "devices": tuple(item.get("devices", ()))})
+
+
 class Records:
     """The snapshots of one domain, oldest first. `load` and `store` block and belong on the pool."""
 
-    def __init__(self, path: Path, found: Iterable[Record] = ()) -> None:
+    def __init__(self, path: Path, found: Iterable[Record] = (), kept: Mapping[str, Any] | None = None) -> None:
         self._path = path
+        self._kept = dict(kept or {})
         self.all: dict[str, Record] = {record.name: record for record in found}
 
     @classmethod
@@ -61,16 +70,17 @@ class Records:
         """Read a domain's records; none where there is no file.
 
         Raises:
-            OperationFailed: the file cannot be read.
+            OperationFailed: the file cannot be read, or a newer version wrote it; it is left alone then.
         """
         path = state_dir / "snapshots" / f"{uuid}.json"
         try:
-            kept = json.loads(path.read_text())
-            if kept["version"] != VERSION:
-                raise ValueError(f"version {kept['version']}")
-            return cls(path, [Record(**{**item, "devices": tuple(item["devices"])}) for item in kept["snapshots"]])
+            kept = checked(json.loads(path.read_text()), VERSION, str(path), key="version")
+            found = [_record(item) for item in kept.pop("snapshots")]
+            return cls(path, found, kept)
         except FileNotFoundError:
             return cls(path)
+        except StoreError as error:
+            raise OperationFailed(error.message, remedy=error.remedy, path=str(path)) from error
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise OperationFailed(
                 f"{path}, which lists the snapshots, cannot be read: {error}",
@@ -83,7 +93,8 @@ class Records:
         Raises:
             OperationFailed: the file system refuses it.
         """
-        text = json.dumps({"version": VERSION, "snapshots": [asdict(record) for record in self.all.values()]})
+        snapshots = [mapped(record) for record in self.all.values()]
+        text = json.dumps({**self._kept, "version": VERSION, "snapshots": snapshots})
         fresh = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(mode=0o700, exist_ok=True)

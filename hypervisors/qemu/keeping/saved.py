@@ -211,8 +211,10 @@ def _read(fd: int, path: str) -> tuple[bool, int, Description]:
         raise _refused(path, "is damaged: its description does not match its checksum", "use another copy")
     try:
         values = json.loads(text)
-        description = Description(**{**values, "version": tuple(values["version"])})
-    except (ValueError, TypeError, KeyError) as error:
+        names = Description.__dataclass_fields__.keys() & values.keys()  # others are of versions that knew more
+        found = {name: values[name] for name in names}
+        description = Description(**{**found, "version": tuple(found["version"])})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _refused(path, "has a description that cannot be read", "use another copy") from error
     return bool(complete), start, description
 

@@ -194,9 +194,9 @@ def test_marks_of_others_are_not_believed(tmp_path: Path) -> None:
     kept = marks.read(tmp_path, uuid)
     assert kept is not None and kept.handle == {"pid": 7}
     marks.remove(tmp_path, uuid, "b")
-    assert list(marks.read_all(tmp_path)) == [uuid]
+    assert list(marks.read_all(tmp_path)[0]) == [uuid]
     (tmp_path / uuid).rename(tmp_path / other)
-    assert marks.read_all(tmp_path) == {}, "its folder was put in another's place"
+    assert marks.read_all(tmp_path) == ({}, {}), "its folder was put in another's place"
     (tmp_path / other).rename(tmp_path / uuid)
     mark = tmp_path / uuid / "mark"
     mark.chmod(0o622)
