@@ -71,7 +71,7 @@ async def snapshot_create(actor: DomainActor, args: dict[str, Any], call: Pendin
 
 
 async def _may_touch_images(actor: DomainActor, call: PendingCall | None) -> None:
-    """Measure the definition of a guest that does not run as a start does: its images are opened now.
+    """Measure the definition of a guest that does not run: its images are opened now, by their paths.
 
     Raises:
         PermissionDenied: it names what it may not.
@@ -79,7 +79,7 @@ async def _may_touch_images(actor: DomainActor, call: PendingCall | None) -> Non
     if not actor.cell.snapshot.active:
         guard = await reaching.of_start(actor, call)
         if guard is not None:
-            await reaching.examined(actor, guard, await actor.supervisor.definition(actor.entry))
+            await reaching.examined(actor, guard, await actor.supervisor.definition(actor.entry), by_path=True)
 
 
 async def snapshot_revert(actor: DomainActor, args: dict[str, Any], call: PendingCall | None) -> bytes:

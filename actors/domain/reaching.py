@@ -101,14 +101,20 @@ async def of_start(actor: DomainActor, call: PendingCall | None, *, saved: bool 
     return Guard(default=rest, recorded=recorded)
 
 
-async def examined(actor: DomainActor, guard: Guard | None, xml: str) -> None:
+async def examined(actor: DomainActor, guard: Guard | None, xml: str, *, by_path: bool = False) -> None:
     """Measure a definition by a guard; a driver that opens files itself does it again when it does.
+
+    Args:
+        actor: whose domain it is.
+        guard: by whose reach.
+        xml: the definition.
+        by_path: whether its files are opened by their paths afterwards: nobody may change those meanwhile.
 
     Raises:
         PermissionDenied: it names what it may not.
     """
     if guard is not None:
-        await actor.supervisor.driver.examine(target_of(actor), await _claims(actor, xml), guard)
+        await actor.supervisor.driver.examine(target_of(actor), await _claims(actor, xml), guard, live=by_path)
 
 
 async def file_of_caller(actor: DomainActor, call: PendingCall | None, path: str, *, write: bool) -> None:

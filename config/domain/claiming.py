@@ -92,7 +92,7 @@ def _source(path: str, kind: str, source: StorageSource, *, write: bool, image: 
     detail = image or "raw"
     yield from _field(FILE, source, "file", path, write=write, detail=detail)
     yield from _field(DEVICE, source, "dev", path, write=write, detail=detail)
-    yield from _field(SHARE, source, "dir", path, write=write)
+    yield from _field(PASSTHROUGH, source, "dir", path)  # QEMU's vvfat follows the links in it
     yield from _field(CONNECT, source, "path", path)
     for part in ("reservations", "identity", "known_hosts", "config", "fdgroup"):
         if source.given(part):

@@ -126,6 +126,11 @@ def _hold_all(held: Held, guard: Guard, rules: Rules, identity: Identity) -> Non
     _hold_chains(held, guard, rules)
 
 
+def _is_own(info: os.stat_result, identity: Identity) -> bool:
+    """Tell whether nobody but root and QEMU's user can write a folder."""
+    return info.st_uid in (0, identity.uid) and not info.st_mode & 0o022
+
+
 def _over_others(place: Place) -> bool:
     """Tell whether a qcow2 image that is there lies over another one, or is none at all."""
     try:
@@ -137,9 +142,13 @@ def _over_others(place: Place) -> bool:
 def _hold(held: Held, claim: Claim, place: Place, identity: Identity) -> None:
     if claim.kind == BIND:
         _give(held, claim, place, place.folder, f"/{place.leaf}")
+    elif claim.kind == FOLDER and place.info is not None and not _is_own(place.info, identity):
+        raise refused(claim, f"others than {identity.user}, as whom its program runs, can lay links in it")
     elif claim.kind == FOLDER and place.fd < 0:
         _give(held, claim, place, _make_folder(place, identity), "")
     elif claim.detail == NEW and place.fd < 0 and claim.path.endswith("/nvram"):
+        if not place.steady:
+            raise refused(claim, "it is not there, and others can write its folder")
         _give(held, claim, place, place.folder, f"/{place.leaf}")  # copied from its template, by files.py
     elif claim.detail == NEW and not claim.path.endswith("/nvram"):
         _give(held, claim, place, _open_new(claim, place, identity), "")

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from mechane.tests.actors.node.test_grants import NOBODY
 from mechane.tests.hypervisors.qemu.outside import RAW
 from mechane.tests.hypervisors.qemu.test_reach_by_node import Host, host
 
@@ -64,3 +65,40 @@ def test_firmware_lies_over_no_other_image(host: Host) -> None:
     loader = f"<loader readonly='yes' type='pflash' format='qcow2'>{top}</loader>"
     assert host.defined("", ("</type>", f"</type>{loader}")) == ""
     assert host.started().startswith("permission_denied")
+
+
+def test_a_snapshot_touches_no_image_whose_path_others_can_change(host: Host) -> None:
+    """qemu-img opens it by its path, and it changes hands for that: what was looked at may be a link by then."""
+    theirs = host.images / "theirs"
+    theirs.mkdir()
+    image = host.image("theirs/a.qcow2", f="qcow2")
+    os.chown(theirs, NOBODY, NOBODY)
+    assert host.defined(RAW.format(image, "vda", "qcow2", "")) == ""
+    error, _ = host.client("snapshot_create", domain="web-1", name="one")
+    assert error is not None and error["code"] == "permission_denied", error
+    os.chown(theirs, 0, 0)
+    error, _ = host.client("snapshot_create", domain="web-1", name="one")
+    assert error is None, error
+    error, _ = host.client("snapshot_revert", domain="web-1", name="one")
+    assert error is None, error
+
+
+def test_no_program_follows_links_that_others_lay_in_a_folder(host: Host) -> None:
+    theirs = host.images / "theirs"
+    (theirs / "tpm").mkdir(parents=True)
+    for folder in (theirs, theirs / "tpm"):
+        os.chown(folder, NOBODY, NOBODY)
+    fat = "<disk type='dir'><driver type='fat'/><source dir='{}'/><target dev='vda' bus='virtio'/><readonly/></disk>"
+    assert host.defined(fat.format(host.shared)) == "permission_denied"
+    backend = f"<backend type='emulator' version='2.0'><source type='dir' path='{theirs}/tpm'/></backend>"
+    assert host.defined(f"<tpm model='tpm-tis'>{backend}</tpm>") == ""
+    assert host.started().startswith("permission_denied")
+    firmware = "/usr/share/OVMF/OVMF_{}_4M.fd"
+    loader = f"<loader readonly='yes' type='pflash'>{firmware.format('CODE')}</loader>"
+    nvram = f"<nvram template='{firmware.format('VARS')}'>{theirs}/vars.fd</nvram>"
+    assert host.defined("", ("</type>", f"</type>{loader}{nvram}")) == ""
+    assert host.started().startswith("permission_denied")
+    os.chown(theirs, 0, 0)
+    os.chown(theirs / "tpm", 0, 0)
+    assert host.defined(f"<tpm model='tpm-tis'>{backend}</tpm>") == ""
+    assert "permission_denied" not in host.started()
