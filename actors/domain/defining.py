@@ -65,6 +65,7 @@ async def define(actor: DomainActor, args: dict[str, Any], call: PendingCall | N
     size = size_of(summary)
     record = replace(stored(actor), name=summary["name"], title=summary.get("title") or "", size=size)
     try:
+        await reaching.left_alone(actor, call)
         record = replace(record, reach=await reaching.defined(actor, call, args["xml"]))
         await register(actor, args["xml"])
         await save(actor, record, args["xml"])

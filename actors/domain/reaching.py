@@ -16,7 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...config.errors import PermissionDenied
 from ...config.reach import Guard, Reach
+from ...hypervisors.contract import Capability
 from ...protocol.identity import Identity
 from ..router.pending import PendingCall
 from .changing import target_of
@@ -53,6 +55,22 @@ async def defined(actor: DomainActor, call: PendingCall | None, xml: str) -> Rec
     if reach is None and (before is None or not _limited(before)):
         return FREE
     return await _next(actor, call, reach, before or {"by": [], "claims": []}, await _claims(actor, xml))
+
+
+async def left_alone(actor: DomainActor, call: PendingCall | None) -> None:
+    """Demand of a limited client's new domain that its UUID has no UEFI variables and no TPM of an earlier one.
+
+    Raises:
+        PermissionDenied: it has: nobody knows any more whose they are.
+    """
+    driver = actor.supervisor.driver
+    if actor.entry.record is not None or Capability.KEPT_STATE not in driver.capabilities:
+        return
+    if reach_of_caller(actor, call) is not None and (kept := await driver.kept_state(target_of(actor))):
+        raise PermissionDenied(
+            f"an earlier domain of this UUID has left {' and '.join(kept)}", permission="domain:passthrough",
+            remedy="use another UUID, or ask an administrator to define it", path="/domain/uuid", kept=list(kept),
+        )  # fmt: skip
 
 
 async def changed(actor: DomainActor, call: PendingCall | None, xml: str) -> Record | None:

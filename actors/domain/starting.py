@@ -51,6 +51,7 @@ async def create(actor: DomainActor, args: dict[str, Any], call: PendingCall | N
     caller = reaching.reach_of_caller(actor, call)
     guard = Guard(default=caller) if caller is not None else None
     try:
+        await reaching.left_alone(actor, call)
         await reaching.examined(actor, guard, args["xml"])
     except MechaneError:
         if not actor.entry.visible:

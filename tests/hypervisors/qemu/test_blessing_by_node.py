@@ -92,6 +92,22 @@ def test_what_an_administrator_adds_to_a_limited_definition_starts(host: Host) -
     host.stop()
 
 
+def test_the_tpm_that_another_domain_left_is_nobodys(host: Host) -> None:
+    tpm = "<tpm model='tpm-tis'><backend type='emulator' version='2.0'/></tpm>"
+    xml = with_devices(tpm)
+    host.root("define_xml", xml=xml.replace("web-1", "db-1"))
+    host.root("start", domain="db-1")
+    host.stop("db-1")
+    host.root("undefine", domain="db-1", tpm="keep")
+    for verb in ("define_xml", "create_xml"):
+        error, _ = host.client(verb, xml=xml)
+        assert error is not None and error["code"] == "permission_denied", (verb, error)
+    host.root("define_xml", xml=xml)
+    error, _ = host.client("define_xml", xml=xml)
+    assert error is None, error
+    assert host.started() == ""
+
+
 def test_a_running_guest_gets_nothing_from_a_folder_that_is_not_there_yet(host: Host) -> None:
     """Whoever makes it then may make it a link."""
     theirs = host.images / "theirs"
