@@ -12,6 +12,7 @@ import pytest
 from mechane.tests.acceptance.bench import DISK, LINK, MEDIUM, NIC, RNG, TABLET, USB_DISK, UUID, Bench
 from mechane.tests.support.paths import short_folder
 from mechane.tests.support.rpc import RpcError
+from mechane.tests.support.wait import wait_until
 
 pytestmark = pytest.mark.qemu
 LIVE, BOTH, CONFIG = {"live": True}, {"live": True, "config": True}, {"config": True}
@@ -193,6 +194,27 @@ def test_snapshots_at_many_moments(running: bool) -> None:
                 ["qemu-img", "snapshot", "-l", str(made.images / "a.qcow2")], capture_output=True, text=True, check=True
             )
             assert len(listed.stdout.splitlines()) == 3, listed.stdout
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_guest_that_lets_go_late_leaves_nothing(restarted: bool) -> None:
+    """A guest without a system lets go of a device when it is reset: nobody waits for that any more."""
+    with bench() as made:
+        with made.node.connect() as rpc:
+            rpc.call("domain.attach_device", domain=UUID, device=made.device(DISK), live=True)
+            with pytest.raises(RpcError, match="deadline_exceeded"):
+                rpc.call("domain.detach_device", domain=UUID, device=made.device(DISK), live=True, deadline_s=0.7)
+            made.settled(rpc)
+            made.check(rpc)
+        if restarted:
+            made.restart()
+        with made.node.connect() as rpc:
+            rpc.call("domain.reset", domain=UUID)
+            wait_until(lambda: not made.plugged_by(rpc, DISK), 20, "the device's end")
+            wait_until(lambda: len(made.files(rpc)) == 2, 10, "the end of its nodes")
+            wait_until(lambda: made.owner("b.qcow2") == os.geteuid(), 10, "the file's return")
+            made.check(rpc)
+            made.end(rpc)
 
 
 def test_a_snapshot_that_was_given_up_holds_the_start() -> None:

@@ -170,43 +170,43 @@ class Hotplugging:
         await self.clear_behind(guest, monitor, note)
         return await self.write(guest, removal.domain, len(xml))
 
-    def watch_for(self, guest: Guest, monitor: Monitor, note: Note) -> asyncio.Future[str]:
-        """Have what a device leaves behind cleared whenever it goes; returns what becomes of it."""
+    def clear_late(self, guest: Guest, monitor: Monitor, note: Note) -> None:
+        """Have what a device leaves behind cleared when it goes and nobody waits for that."""
         alias, watch = note["alias"], watch_of(guest)
-        gone = watch.expect(alias)
+        watch.forget(alias)
         guest.leaving[alias] = {name: value for name, value in note.items() if name != "after"}
-        watch.when_removed(alias, lambda: self._went_late(guest, monitor, note, gone))
-        return gone
+        watch.when_removed(alias, lambda: self._shop.later(self.clear_behind(guest, monitor, note)))
 
     async def _unplug(self, guest: Guest, monitor: Monitor, note: Note) -> None:
         alias, watch = note["alias"], watch_of(guest)
-        gone = self.watch_for(guest, monitor, note)
+        self.clear_late(guest, monitor, note)
+        gone = watch.expect(alias)
         try:
-            await self._change(monitor, Command("device_del", {"id": alias}))
-        except MonitorError as error:
-            if PENDING not in error.message:
-                watch.forget(alias)
-                watch.when_removed(alias, _nothing)
-                guest.leaving.pop(alias, None)
-                raise
-        try:
+            await self._ask_to_go(guest, monitor, alias)
             outcome = await asyncio.wait_for(self._until_gone(monitor, alias, gone), self.unplug_s)
-        except asyncio.CancelledError:
-            watch.forget(alias)
-            raise
         except TimeoutError:
-            watch.forget(alias)
             raise DeadlineExceeded(
                 f"{guest.target.name} was asked to let go of {alias} and has not within {self.unplug_s:g} s: "
                 "its removal is pending",
                 remedy="It goes when the guest lets go (an event says so), or with the guest",
                 device=alias, still_running=True,
             ) from None  # fmt: skip
+        finally:
+            watch.forget(alias)
         if outcome == REFUSED:
             raise OperationFailed(
                 f"{guest.target.name} refuses to let go of {alias}", remedy="End what uses it in the guest, then again",
                 device=alias,
             )  # fmt: skip
+
+    async def _ask_to_go(self, guest: Guest, monitor: Monitor, alias: str) -> None:
+        try:
+            await self._change(monitor, Command("device_del", {"id": alias}))
+        except MonitorError as error:
+            if PENDING not in error.message:
+                watch_of(guest).when_removed(alias, _nothing)
+                guest.leaving.pop(alias, None)
+                raise
 
     async def _until_gone(self, monitor: Monitor, alias: str, gone: asyncio.Future[str]) -> str:
         """Wait for the event, and look now and then: QEMU 7.2 sends none for xHCI controllers (measured)."""
@@ -218,11 +218,6 @@ class Hotplugging:
                 devices = await self._ask(monitor, leftovers.DEVICES)
                 if not any(item["name"] == alias for item in devices):
                     return REMOVED
-
-    def _went_late(self, guest: Guest, monitor: Monitor, note: Note, gone: asyncio.Future[str]) -> None:
-        """Clear up behind a device that went after its detach had given up waiting."""
-        if not gone.done():
-            self._shop.later(self.clear_behind(guest, monitor, note))
 
     async def clear_behind(self, guest: Guest, monitor: Monitor, note: Note) -> None:
         """Take away what a device that went has left: nodes, backends, files, links."""

@@ -98,7 +98,7 @@ class Mending:
     async def detach(self, guest: Guest, monitor: Monitor, note: Note) -> Outcome:
         """Settle a device that was asked to go."""
         if note["alias"] in await self.names(monitor):
-            self._plugging.watch_for(guest, monitor, note)
+            self._plugging.clear_late(guest, monitor, note)
             return Outcome(done=False)
         await self._plugging.clear_behind(guest, monitor, note)
         text = unpacked(note["after"])
@@ -167,7 +167,7 @@ class Mending:
         """Find out which devices an adopted guest has let go of meanwhile, and wait for the others."""
         there = await self.names(monitor)
         for alias, note in list(guest.leaving.items()):
-            self._plugging.watch_for(guest, monitor, note)
+            self._plugging.clear_late(guest, monitor, note)
             if alias not in there:
                 guest.on_event("DEVICE_DELETED", {"device": alias})
 

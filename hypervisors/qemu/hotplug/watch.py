@@ -25,17 +25,22 @@ class Watch:
     def __call__(self, name: str, data: Mapping[str, Any]) -> None:
         """Take an event of QEMU."""
         if name in _ENDS:
-            self._settle(self._waiting, str(data.get("device", "")), _ENDS[name])
-            if name == "DEVICE_DELETED" and (late := self._late.pop(str(data.get("device", "")), None)) is not None:
+            alias = str(data.get("device", ""))
+            waited = self._settle(self._waiting, alias, _ENDS[name])
+            late = self._late.pop(alias, None) if name == "DEVICE_DELETED" else None
+            if late is not None and not waited:
                 late()
         elif name == TRAY and data.get("tray-open"):
             self._settle(self._trays, str(data.get("id", "")), "open")
 
     @staticmethod
-    def _settle(futures: dict[str, asyncio.Future[str]], alias: str, outcome: str) -> None:
+    def _settle(futures: dict[str, asyncio.Future[str]], alias: str, outcome: str) -> bool:
+        """Tell who waits; returns whether somebody does."""
         future = futures.pop(alias, None)
-        if future is not None and not future.done():
-            future.set_result(outcome)
+        if future is None or future.done():
+            return False
+        future.set_result(outcome)
+        return True
 
     def expect(self, alias: str) -> asyncio.Future[str]:
         """Return what becomes of a device: REMOVED or REFUSED. Call it before device_del is sent."""
