@@ -26,11 +26,13 @@ from ..reach.images import BadImage, below
 from ..reach.walk import Place
 from .host.undefine import nvram_file
 from .identity import Identity
+from .qmp import CommandKind
 
 if TYPE_CHECKING:
     from ...config.domain.domain import Domain
     from ..contract import StartRequest
     from .ownership import Owner
+    from .qmp import Monitor
     from .workshop import Workshop
 
 HELD = "/proc/self/fd/"
@@ -89,6 +91,29 @@ async def holding(shop: Workshop, request: StartRequest, domain: Domain) -> Asyn
         yield held
     finally:
         held.close()
+
+
+async def check_opened(monitor: Monitor, deadline_s: float) -> None:
+    """Demand of a QEMU whose guest does not run yet that no image had it open a file of data beside it.
+
+    Whoever can write an image may have changed its header after it was looked at; all else in it is named here.
+
+    Args:
+        monitor: the guest's.
+        deadline_s: seconds it may take.
+
+    Raises:
+        PermissionDenied: an image did.
+    """
+    nodes = await monitor.execute(
+        "query-named-block-nodes", {"flat": True}, kind=CommandKind.QUERY, deadline_s=deadline_s
+    )
+    for node in nodes:
+        image = node.get("image") or {}
+        beside = ((image.get("format-specific") or {}).get("data") or {}).get("data-file")
+        if beside is not None:
+            raise refused(Claim(kind=FILE, name=str(beside)[:200], path="/domain/devices/disk"),
+                          "an image that changed meanwhile keeps its data there")  # fmt: skip
 
 
 async def hold(shop: Workshop, uuid: str, domain: Domain, guard: Guard | None) -> Held:

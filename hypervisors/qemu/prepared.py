@@ -22,6 +22,8 @@ class Prepared:
     secrets: dict[str, str]
     opened: Opened
     shares: Shares = NO_SHARES
+    limited: bool = False
+    """Whether what QEMU opens was measured: it has to open nothing else."""
 
     def close(self) -> None:
         """Close our copies of what the child inherits."""

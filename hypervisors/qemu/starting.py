@@ -44,7 +44,7 @@ from .firmware import read_descriptors
 from .greeting import NotGreetedError, first_answers
 from .guest import Guest
 from .handle import GuestRecord
-from .holding import Held, holding
+from .holding import Held, check_opened, holding
 from .host import tuning
 from .host.labels import check_labels
 from .host.parts import launch, note
@@ -158,7 +158,7 @@ class Starter:
             emulator = await self._emulators.get_by_key(prepared.key)
             check_emulator(guest.source, emulator)
             domain = await self._settler.settle(domain, prepared.key, accel)
-            prepared.shares = tuning.wanted(domain)
+            prepared.shares, prepared.limited = tuning.wanted(domain), bool(held.fds)
             check_labels(domain, self._shop.identity)
             resources = await self._resources(guest, domain, emulator, prepared, accel)
             line = await self._shop.env.pure(self._build, domain, emulator, resources, size=len(request.xml))
@@ -312,6 +312,8 @@ class Starter:
             replies = await first_answers(monitor, guest.process, queries, deadline_s=deadlines.start_s)
             named = {query.name: reply for query, reply in zip(queries, replies, strict=True)}
             guest.threads = live.threads(named)
+            if prepared.limited:
+                await check_opened(monitor, deadlines.start_s)
             await self._settler.verify(monitor, line.live.domain, named[live.CPUS.name], deadlines.start_s)
             handle = self._record(guest, prepared.key).to_handle()
             await request.record(handle)

@@ -102,3 +102,28 @@ def test_no_program_follows_links_that_others_lay_in_a_folder(host: Host) -> Non
     os.chown(theirs / "tpm", 0, 0)
     assert host.defined(f"<tpm model='tpm-tis'>{backend}</tpm>") == ""
     assert "permission_denied" not in host.started()
+
+
+def test_an_image_that_changes_after_the_look_has_no_file_beside_it_opened(host: Host) -> None:
+    theirs = host.private / "theirs.raw"
+    theirs.write_bytes(bytes(1 << 20))
+    theirs.chmod(0o666)
+    image, hostile = host.image("a.qcow2", f="qcow2"), host.images / "hostile.qcow2"
+    beside = f"data_file={theirs},data_file_raw=on"
+    create = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", beside, str(hostile), "1M"]
+    subprocess.run(create, check=True, timeout=30)
+    hostile.chmod(0o644)
+    programs = host.node.folder / "bin"
+    programs.mkdir()
+    program = programs / "qemu-system-x86_64"
+    swap = f'case "$*" in *web-1*) cat {hostile} 1<>{image};; esac'
+    program.write_text(f'#!/bin/sh\n{swap}\nexec /usr/bin/qemu-system-x86_64 "$@"\n')
+    program.chmod(0o755)
+    host.node.stop()
+    host.node.settings = host.node.settings.replace("[qemu]", f'[qemu]\nemulator_dirs = ["{programs}"]')
+    host.node.start()
+    edit = ("/usr/bin/qemu-system-x86_64", str(program))
+    assert host.defined(RAW.format(image, "vda", "qcow2", ""), edit) == ""
+    said = host.started()
+    assert said.startswith("permission_denied") and str(theirs) in said, said
+    assert host.root("get_state", domain="web-1")["state"] == "shutoff"
