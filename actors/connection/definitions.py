@@ -137,6 +137,9 @@ class Definitions:
             if entry is None and self.services.directory.leaving(summary["name"], self.uri.text):
                 await asyncio.sleep(0.005)  # who destroyed a transient domain may give its name away at once
                 continue
+            if entry is not None and entry.leaving and entry.cell.snapshot.name != summary["name"]:
+                await asyncio.sleep(0.005)  # … and its UUID
+                continue
             if entry is None:
                 entry = self._claim(summary)
             self._same(entry, summary, order.call.client.grants)

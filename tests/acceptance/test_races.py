@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mechane.tests.acceptance.fleet import MEMORY, Fleet, QemuFleet, uuid_of
+from mechane.tests.guest.xml import idle_xml
 from mechane.tests.support.node import NodeProcess, running_node
 from mechane.tests.support.rpc import Rpc, RpcError
 from mechane.tests.support.wait import wait_until
@@ -225,3 +226,16 @@ def on_threads(tasks: list[Callable[[], None]]) -> None:
     for thread in threads:
         thread.join(60)
         assert not thread.is_alive()
+
+
+@pytest.mark.qemu
+def test_a_uuid_is_free_as_soon_as_its_transient_domain_was_destroyed() -> None:
+    """Nobody sees that domain any more, so no definition is refused for it: it waits for the clean-up."""
+    with running_node(["qemu:///system"]) as node, node.connect() as rpc:
+        uuid = uuid_of(7)
+        for _ in range(5):
+            rpc.call("domain.create_xml", xml=idle_xml("before", uuid=uuid))
+            rpc.call("domain.destroy", domain=uuid, grace_s=0)
+            made = rpc.call("domain.define_xml", xml=idle_xml("after", uuid=uuid))
+            assert (made["uuid"], made["name"]) == (uuid, "after")
+            rpc.call("domain.undefine", domain=uuid)
