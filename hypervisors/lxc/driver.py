@@ -101,6 +101,7 @@ class LxcDriver(Plugging):
         super().__init__(env, **clocks)
         self._open_folders()
         self._containers = {}
+        self._swept = False
         self._logs = LogKeeper(
             env.runtime_dir / "run", limit_bytes=LOG_BYTES, files=LOG_FILES, log=logging.getLogger("mechane.lxc")
         )
@@ -154,8 +155,24 @@ class LxcDriver(Plugging):
                 unknown.append(place)
             else:
                 seen.append(Seen(place=place, sight=sight))
-        found = processes.find((place.key for place in unknown), processes.listening()) if unknown else {}
-        return seen + [Seen(place=place, sight=found.get(place.key)) for place in unknown]
+        sockets = processes.listening() if unknown or not self._swept else {}
+        found = processes.find((place.key for place in unknown), sockets)
+        seen += [Seen(place=place, sight=found.get(place.key)) for place in unknown]
+        return seen if self._swept else seen + self._undefined({place.key for place in places.values()}, sockets)
+
+    def _undefined(self, defined: set[tuple[str, str]], sockets: dict[str, int]) -> list[Seen]:
+        """Return containers of ours that run though their definitions were lost, with the whole state folder maybe.
+
+        While the node runs it knows them anyway, so they are looked for until it has taken stock once.
+        """
+        own = str(self._folders.own)
+        marked = {mark.name: mark.uuid for mark in self._marks.all()}
+        lost = [name for name in {*marked, *processes.below(own, sockets)} if (own, name) not in defined]
+        found = processes.find(((own, name) for name in lost), sockets)
+        return [
+            Seen(place=self._folders.undefined(name, marked.get(name)), sight=sight)
+            for (_, name), sight in found.items() if sight.monitor is not None and processes.is_roots(sight.monitor)
+        ]  # fmt: skip
 
     def _known_sight(self, monitor: processes.Process | None, init: processes.Process | None) -> Sight | None:
         """Return the processes of a container that ran a moment ago; None when all of them ended."""
@@ -329,6 +346,7 @@ class LxcDriver(Plugging):
             over = guest is not None and not guest.active and uuid not in {*known, *self.watched}
             if over and place.own and place.transient:
                 await Definitions.undefine(self, Target(uuid=uuid, name=place.name))
+        self._swept = True
         return swept
 
     async def _remove_groups(self, uuid: str, remove: Callable[[], bool]) -> None:

@@ -121,6 +121,12 @@ class Folders:
                 return known[1], known[2]
         return self._identities.uuid_of(f"{path}/{name}"), False
 
+    def undefined(self, name: str, uuid: str | None) -> Place:
+        """Return the place of a container of ours that runs without a definition; it is for this run alone."""
+        path = str(self.own)
+        return Place(path=path, name=name, uuid=uuid or self._identities.uuid_of(f"{path}/{name}"), own=True,
+                     transient=True)  # fmt: skip
+
     def find(self, uuid: str) -> Place | None:
         """Return the place of a domain."""
         return next((place for place in self.scan() if place.uuid == uuid), None)

@@ -69,6 +69,21 @@ def listening() -> dict[str, int]:
     return found
 
 
+def below(path: str, sockets: Iterable[str]) -> list[str]:
+    """Return the names of containers of a folder that run, defined or not, by their sockets' plain names."""
+    start, end = f"@{path}/", "/command"
+    names = (socket[len(start) : -len(end)] for socket in sockets if socket.startswith(start))
+    return [name for name in names if name and "/" not in name]
+
+
+def is_roots(process: Process) -> bool:
+    """Tell whether a process is root's: any user may listen at a name of LXC's."""
+    try:
+        return Path(f"/proc/{process.pid}").stat().st_uid == 0
+    except OSError:  # it ended while we looked
+        return False
+
+
 def find(wanted: Iterable[tuple[str, str]], sockets: dict[str, int]) -> dict[tuple[str, str], Sight]:
     """Return those of the containers (path, name) that run, with their processes."""
     inodes: dict[tuple[str, str], int] = {}

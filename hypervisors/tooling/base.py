@@ -22,7 +22,7 @@ Guarantees:
   for less than `reboot_gap_s` is not gone (xl: 2 s and more);
 - a listing that fails makes the connection `down` and its guests unresponsive until one succeeds;
 - guests that somebody else starts, ends or removes are noticed and shown;
-- `abandon` ends only guests that carry our mark, `sweep` none.
+- `abandon` ends only the guest of that very start (its record and our mark say so), `sweep` none.
 Everything runs on the connection's loop, kill handles aside (any thread).
 """
 
@@ -113,9 +113,9 @@ class ToolDriver(ToolWatcher):
         self._still(watched, request)
         assert guest is not None
         spawned(pid=guest.pid)
-        self._marks.put(Mark(uuid=target.uuid, name=target.name, native_id=guest.native_id))
         handle = self._handle(target.name, guest.native_id)
         await request.record(handle)
+        self._marks.put(Mark(uuid=target.uuid, name=target.name, native_id=guest.native_id))  # never before the record
         guest = (await self.look()).get(target.uuid)
         self._still(watched, request)
         if guest is None or not guest.active:
@@ -169,10 +169,11 @@ class ToolDriver(ToolWatcher):
         """End what an unfinished start of ours left."""
         mark = self._marks.get(target.uuid)
         guest = (await self.look()).get(target.uuid)
-        ours = mark is not None or (
-            guest is not None and guest.native_id and guest.native_id == handle.get("native_id")
-        )
-        if guest is not None and guest.active and ours:
+        if guest is not None and guest.active:
+            told = str(handle.get("native_id", ""))
+            ours = guest.native_id == told if told else mark is not None and not mark.native_id
+            if not ours:
+                return  # somebody started it since, and it is taken up as it was found
             await self.native_destroy(target, 0.0)
             await self.until(target.uuid, lambda now: now is None or not now.active, self.env.deadlines.change_s)
         await self.finished(target)
