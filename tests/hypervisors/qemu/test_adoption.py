@@ -135,7 +135,7 @@ def test_a_lock_that_nobody_holds_means_that_the_guest_is_gone(short_tmp: Path) 
         os.kill(pid, signal.SIGKILL)
         async with node(short_tmp) as n:
             await until(lambda: not leftovers(n.env.runtime_dir))
-            assert locks.held(n.env.runtime_dir, target.uuid) is False
+            await until(lambda: locks.held(n.env.runtime_dir, target.uuid) is False)  # it may still be ending
             assert await n.driver.reattach(target, {**handle, "pid": os.getpid()}, Facts()) is None
             assert not locks.exists(n.env.runtime_dir, target.uuid)
 

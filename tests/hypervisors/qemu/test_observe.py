@@ -9,6 +9,7 @@ import pytest
 from mechane.config.errors import InvalidArgument, MonitorError, OperationInvalid, StartFailed
 from mechane.config.xml.reader import read
 from mechane.hypervisors.facts import Exited, GuestEvent
+from mechane.hypervisors.qemu.folder import OWN
 from mechane.hypervisors.qemu.power import parse_command
 from mechane.hypervisors.qemu.profile import ConsoleDevice, NetDevice, Profile
 from mechane.hypervisors.qemu.stats import block_group
@@ -163,7 +164,7 @@ def test_the_node_opens_sockets_and_files_of_character_devices(short_tmp: Path) 
                 assert os.write(channel.fd, b"x") == 1
                 channel.close()
             assert (output.read_text(), log.read_text()) == ("", "old ")
-            assert (n.env.runtime_dir / UUID / "serial2.sock").is_socket()
+            assert (n.env.runtime_dir / UUID / OWN / "serial2.sock").is_socket()
             await n.destroy(target, facts)
             assert not port.exists()
 
