@@ -31,6 +31,8 @@ async def adopt(actor: DomainActor, args: dict[str, Any], call: PendingCall | No
     """
     run: StoredRun = args["run"]
     cell, supervisor = actor.cell, actor.supervisor
+    if cell.snapshot.incarnation != run.incarnation:
+        return  # it had ended, and was started anew while the connection was being opened: that guest is another
     target = Target(uuid=cell.snapshot.uuid, name=run.name, incarnation=run.incarnation, id=run.id)
     try:
         if run.phase != "running":
