@@ -209,4 +209,12 @@ def _surely_gone(run: StoredRun, boot: str) -> bool:
     pid, then = run.handle.get("pid"), run.handle.get("boot_id")
     if not boot or not isinstance(then, str) or not isinstance(pid, int) or pid <= 0:
         return False
-    return then != boot or not Path(f"/proc/{pid}").exists()
+    return then != boot or _has_ended(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    """Tell whether a process is gone, or a zombie that nobody has reaped (proc(5), state)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X")
+    except (OSError, IndexError):
+        return True
