@@ -1,4 +1,4 @@
-"""Who can reach the sockets: everybody the read-only one, the group the other, nobody the guests' folders."""
+"""Who can reach the sockets: everybody the read-only one, the group the other, and nobody lists the guests' folders."""
 
 import stat
 
@@ -11,4 +11,4 @@ def test_modes_of_folders_and_sockets() -> None:
             path.name: stat.S_IMODE(path.stat().st_mode)
             for path in (node.runtime_dir, node.socket, node.read_only_socket, node.runtime_dir / "c")
         }
-    assert modes == {"r": 0o755, "mechane.sock": 0o660, "mechane-ro.sock": 0o666, "c": 0o700}
+    assert modes == {"r": 0o755, "mechane.sock": 0o660, "mechane-ro.sock": 0o666, "c": 0o711}

@@ -32,6 +32,7 @@ LIVE = {
 """Calls that need a capability in some cases only, or are not about a domain: not in the table of verbs."""
 WITHOUT_CALLS = {
     Capability.STATS,  # without it statistics are what the node knows itself
+    Capability.KEPT_STATE,  # without it undefine has nothing to ask about
     Capability.NATIVE_DEFINITIONS, Capability.MIGRATION, Capability.AGENT,
 }  # fmt: skip
 CALLS: dict[str, Capability] = LIVE | {
