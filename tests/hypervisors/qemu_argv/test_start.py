@@ -46,7 +46,7 @@ def names(machine: Machine) -> set[str]:
 
 
 EXPECTED = {
-    "virtio-disk0", "scsi0", "scsi0-0-0-0", "net0", "net1", "serial0", "serial1", "parallel0", "console0", "channel0",
+    "virtio-disk0", "scsi0", "scsi0-0-0-0", "net0", "net1", "serial0", "serial1", "parallel0", "console1", "channel0",
     "input0", "input1", "video0", "sound0", "sound0-codec0", "watchdog0", "rng0", "balloon0", "hub0", "fs0", "fdc0-0-0",
     "virtio-serial0",
 }  # fmt: skip
