@@ -9,7 +9,6 @@ times before. All that was in node.db is kept beside it.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sqlite3
 import time
@@ -22,7 +21,7 @@ from ...config.errors import MechaneError, StoreError
 from ..domain import marks
 from ..domain.stored import DOMAIN, OWNER, RUN, WORK, XML, StoredDomain, StoredOwner, StoredRun
 from ..stores import formats, schema
-from ..stores.database import DATABASE_NAME, FILE_MODE, connect_reader, connect_writer, inspect, keep_copy, sync_folder
+from ..stores.database import DATABASE_NAME, FILE_MODE, connect_reader, connect_writer, inspect, keep_copy, put_in_place
 from ..stores.failures import os_failure, sqlite_failure
 from ..stores.lock import FolderLock
 
@@ -181,10 +180,4 @@ def _put_in_place(fresh: Path, path: Path, runtime_dir: Path) -> None:
         shutil.rmtree(folder / LOCKS, ignore_errors=True)
     with contextlib.closing(connect_writer(path)) as store:
         store.execute(schema.SET_ROLLBACK_JOURNAL)  # takes -wal and -shm away
-    fd = os.open(fresh, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    fresh.replace(path)
-    sync_folder(path.parent)
+    put_in_place(fresh, path)

@@ -112,6 +112,20 @@ def _create(path: Path) -> bool:
     return status.st_size == 0
 
 
+def put_in_place(made: Path, path: Path) -> None:
+    """Give a file that was written beside its place that name, durably: its bytes first, then the name. Blocks.
+
+    Raises: OSError.
+    """
+    fd = os.open(made, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    made.replace(path)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the folder's entries durable: a synced file whose name is lost is lost too (fsync(2))."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -204,13 +218,7 @@ def keep_copy(path: Path, version: int, now: float) -> Path:
         with contextlib.closing(_connect(path, "rw")) as source, contextlib.closing(_connect(part, "rw")) as target:
             source.backup(target)
             target.execute(schema.SET_ROLLBACK_JOURNAL)  # one file is all of it
-        fd = os.open(part, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        part.rename(final)
-        sync_folder(path.parent)
+        put_in_place(part, final)
     except OSError as cause:
         raise os_failure(cause, final, "write") from cause
     return final

@@ -68,7 +68,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
-    """All of it; `groups` tells whether control groups are needed."""
+    """All of it; only `limits` need control groups."""
 
     pins: tuple[Pin, ...]
     schedules: tuple[Schedule, ...]
